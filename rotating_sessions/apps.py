@@ -1,0 +1,28 @@
+"""Wiring: what has to be connected when Django starts."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.db.models.signals import pre_delete
+from django.utils.translation import gettext_lazy as _
+
+
+class RotatingSessionsConfig(AppConfig):
+    """The app, as INSTALLED_APPS finds it."""
+
+    name = "rotating_sessions"
+    verbose_name = _("Sessions")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the system checks, and end sessions when their user is deleted."""
+        # Not at the top: models, and all that imports them, load after this module.
+        from rotating_sessions import checks, services  # noqa: PLC0415
+
+        checks.register_checks()
+        pre_delete.connect(
+            services.revoke_sessions_of_deleted_user,
+            sender=settings.AUTH_USER_MODEL,
+            dispatch_uid="rotating_sessions.revoke_sessions_of_deleted_user",
+        )

@@ -1,0 +1,20 @@
+"""System checks: settings that cannot be right, or are unsafe where they are used."""
+
+from __future__ import annotations
+
+from django.core.checks import Tags, register
+
+from rotating_sessions.checks.surroundings import (
+    check_deployment,
+    check_surroundings,
+)
+from rotating_sessions.checks.values import check_values
+
+__all__ = ["register_checks"]
+
+
+def register_checks() -> None:
+    """Register all checks; those of deployment run with `check --deploy` only."""
+    register(check_values, Tags.security)
+    register(check_surroundings, Tags.security)
+    register(check_deployment, Tags.security, deploy=True)

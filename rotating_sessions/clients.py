@@ -1,0 +1,122 @@
+"""Who is calling: the client's address, its network, and the device in words."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from django.http import HttpRequest
+from python_ipware import IpWare
+from ua_parser import parse_os, parse_user_agent
+
+from rotating_sessions.conf import get_conf
+
+__all__ = ["Client", "describe_device", "read_address", "read_client"]
+
+MAX_USER_AGENT_LENGTH = 256
+UNKNOWN_DEVICE = "Unknown device"
+
+# A server on a Unix socket has no address for its peer, which is then a local proxy.
+_LOCAL_PEER = "127.0.0.1"
+_FORWARDED = "HTTP_X_FORWARDED_FOR"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """
+    The client of one request.
+
+    `network` is the canonical text of the address's network, /32 or /64 unless settings
+    say otherwise. Both are None where the address is unknown.
+    """
+
+    ip_address: str | None
+    network: str | None
+    user_agent: str
+
+    @property
+    def bound_network(self) -> str | None:
+        """Return the network to bind to, or None: then nothing is compared."""
+        return self.network if get_conf().bind_network else None
+
+
+def read_client(request: HttpRequest) -> Client:
+    """Return the client of the request, as far as its proxies can be trusted."""
+    address = read_address(request.META)
+    return Client(
+        ip_address=address,
+        network=_network(address),
+        user_agent=_read_user_agent(request.META),
+    )
+
+
+def read_address(meta: Mapping[str, object]) -> str | None:
+    """
+    Return the client's address in canonical form, or None where it is unknown.
+
+    Without trusted proxies that is the peer. With them it is the address that the
+    outermost trusted proxy saw: what stands left of it the client could have written.
+    """
+    conf = get_conf()
+    return _find_address(
+        str(meta.get("REMOTE_ADDR") or ""),
+        str(meta.get(_FORWARDED) or ""),
+        len(conf.trusted_proxies) or conf.trusted_proxy_count,
+        conf.trusted_proxies,
+    )
+
+
+def describe_device(user_agent: str) -> str:
+    """Return browser and system in words, such as "Firefox on Linux"."""
+    browser, system = parse_user_agent(user_agent), parse_os(user_agent)
+    if browser is None and system is None:
+        return user_agent.split("/", maxsplit=1)[0][:60].strip() or UNKNOWN_DEVICE
+    names = [part.family for part in (browser, system) if part is not None]
+    return " on ".join(names)[:100]
+
+
+@lru_cache(maxsize=4096)
+def _find_address(
+    peer: str, forwarded: str, proxies: int, trusted: tuple[str, ...]
+) -> str | None:
+    if not proxies:
+        return _ask_ipware({"REMOTE_ADDR": peer})
+    # Only as many hops as are trusted, and the peer as the last of them: the rest of
+    # the header is the client's own invention.
+    hops = [hop for hop in forwarded.split(",") if hop.strip()]
+    chain = ",".join([*hops[-proxies:], peer or _LOCAL_PEER])
+    if not trusted:
+        return _ask_ipware({_FORWARDED: chain}, proxy_count=proxies)
+    found = _ask_ipware({_FORWARDED: chain}, proxy_list=list(trusted))
+    # Whoever came past the proxies is a client by its own address.
+    return found or _ask_ipware({"REMOTE_ADDR": peer})
+
+
+def _ask_ipware(
+    meta: Mapping[str, str],
+    proxy_count: int | None = None,
+    proxy_list: list[str] | None = None,
+) -> str | None:
+    ipware = IpWare(
+        precedence=tuple(meta), proxy_count=proxy_count, proxy_list=proxy_list
+    )
+    address, _trusted = ipware.get_client_ip(meta, strict=True)
+    # The zone of a link-local address names our interface, not the client.
+    return str(address).partition("%")[0] if address else None
+
+
+def _network(address: str | None) -> str | None:
+    if address is None:
+        return None
+    conf = get_conf()
+    version = ipaddress.ip_address(address).version
+    prefix = conf.ipv4_prefix if version == 4 else conf.ipv6_prefix
+    return str(ipaddress.ip_network((address, prefix), strict=False))
+
+
+def _read_user_agent(meta: Mapping[str, object]) -> str:
+    """Return the User-Agent without control characters, cut to a length for people."""
+    raw = str(meta.get("HTTP_USER_AGENT") or "")[:MAX_USER_AGENT_LENGTH]
+    return "".join(char for char in raw if char.isprintable())

@@ -1,0 +1,150 @@
+"""Everything that can go wrong with a session, each with its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+__all__ = [
+    "AccessTokenExpired",
+    "CrossSiteRequest",
+    "InvalidCredentials",
+    "InvalidRequest",
+    "InvalidToken",
+    "NetworkChanged",
+    "PasswordRefused",
+    "PayloadTooLarge",
+    "RefreshRequired",
+    "RefreshTokenReused",
+    "SessionEnded",
+    "SessionError",
+    "SessionExpired",
+    "TooEarly",
+    "Unavailable",
+]
+
+
+class SessionError(Exception):
+    """
+    Base of this tree: what a client is told, and nothing more.
+
+    `code` is for machines, `detail` for people, `status` is the HTTP status and
+    `headers` are sent with it. None of them ever holds a token.
+    """
+
+    code: ClassVar[str]
+    detail: ClassVar[str]
+    status: ClassVar[int] = 401
+    headers: ClassVar[Mapping[str, str]] = {}
+
+    def __str__(self) -> str:
+        return self.detail
+
+
+class InvalidToken(SessionError):
+    """The token is malformed, or nothing of ours signed it."""
+
+    code = "invalid_token"
+    detail = "The token is not valid."
+    headers = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+
+
+class RefreshRequired(SessionError):
+    """The access token will not do, but a refresh will: nobody has to log in."""
+
+    code = "refresh_required"
+    detail = "Refresh the session, then try again."
+    headers = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+
+
+class AccessTokenExpired(RefreshRequired):
+    """
+    The access token is genuine, and has served its time.
+
+    `claims` (an `AccessClaims`) is what it proved, which is enough to log out with.
+    """
+
+    def __init__(self, claims: object) -> None:
+        super().__init__()
+        self.claims = claims
+
+
+class NetworkChanged(RefreshRequired):
+    """The access token is genuine, and comes from a network it was not minted for."""
+
+
+class SessionEnded(SessionError):
+    """The session is over: the user has to log in."""
+
+    code = "session_ended"
+    detail = "The session has ended. Log in again."
+    headers = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+
+
+class SessionExpired(SessionEnded):
+    """The session sat idle too long, or grew too old."""
+
+
+class RefreshTokenReused(SessionEnded):
+    """The token was replaced before; the session is now revoked."""
+
+
+class InvalidCredentials(SessionError):
+    """The user name or the password is wrong, or the account is closed."""
+
+    code = "invalid_credentials"
+    detail = "No active account has these credentials."
+    headers = {"WWW-Authenticate": "Bearer"}
+
+
+class PasswordRefused(SessionError):
+    """
+    The password that was to confirm a step is wrong; the session goes on.
+
+    403, because a client takes 401 for the end of its token.
+    """
+
+    code = "invalid_credentials"
+    detail = "The password is wrong."
+    status = 403
+
+
+class InvalidRequest(SessionError):
+    """The request has not the shape that the endpoint documents."""
+
+    code = "invalid_request"
+    detail = "The request is malformed."
+    status = 400
+
+
+class CrossSiteRequest(SessionError):
+    """Another site made the browser send this, or the CSRF token is missing."""
+
+    code = "csrf_failed"
+    detail = "The CSRF check failed."
+    status = 403
+
+
+class PayloadTooLarge(SessionError):
+    """The body is larger than anything that these endpoints take."""
+
+    code = "request_too_large"
+    detail = "The request is too large."
+    status = 413
+
+
+class TooEarly(SessionError):
+    """The request came in TLS early data, which an attacker can replay (RFC 8470)."""
+
+    code = "too_early"
+    detail = "Send the request again, not as early data."
+    status = 425
+
+
+class Unavailable(SessionError):
+    """The database did not answer: keep the token and try again."""
+
+    code = "unavailable"
+    detail = "The session store is unavailable. Try again."
+    status = 503
+    headers = {"Retry-After": "1"}

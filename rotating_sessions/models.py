@@ -1,0 +1,142 @@
+"""
+The tables: session families, which hold the authority, and the tokens issued.
+
+Only `services` writes here. Authority never needs a `RefreshToken` row: a token of any
+generation proves itself by its MAC, so that history can be trimmed.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from datetime import datetime
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+__all__ = ["RefreshToken", "RevokedReason", "SessionFamily", "SessionFamilyQuerySet"]
+
+
+class RevokedReason(models.TextChoices):
+    """Why a family was revoked."""
+
+    LOGOUT = "logout", _("Logged out")
+    LOGOUT_EVERYWHERE = "logout_everywhere", _("Logged out everywhere")
+    ENDED_BY_USER = "ended_by_user", _("Ended by the user from another session")
+    REPLACED = "replaced", _("Replaced by a new login in the same browser")
+    SESSION_LIMIT = "session_limit", _("Too many sessions: the oldest idle one ended")
+    STAFF = "staff", _("Ended by staff")
+    PASSWORD_CHANGED = "password_changed", _("The password changed")
+    USER_INACTIVE = "user_inactive", _("The user was deactivated")
+    USER_DELETED = "user_deleted", _("The user was deleted")
+    REUSED = "reused", _("A superseded token was used again: theft")
+    UNCONFIRMED_LIMIT = "unconfirmed_limit", _("Too many answers were lost in a row")
+
+
+class SessionFamilyQuerySet(models.QuerySet["SessionFamily"]):
+    """Families by their state at a moment."""
+
+    def live(self, now: datetime) -> SessionFamilyQuerySet:
+        """Return those that are neither revoked nor expired nor idle too long."""
+        return self.filter(revoked_at=None, expires_at__gt=now, idle_at__gt=now)
+
+    def ended_before(self, moment: datetime) -> SessionFamilyQuerySet:
+        """Return those that had ended, in whichever way, before the moment."""
+        return self.filter(
+            Q(revoked_at__lt=moment) | Q(expires_at__lt=moment) | Q(idle_at__lt=moment)
+        )
+
+
+def new_secret() -> bytes:
+    """Return a family's secret, without which nobody can mint its tokens."""
+    return os.urandom(32)
+
+
+class SessionFamily(models.Model):
+    """
+    One login on one device.
+
+    `user_pk` outlives the user, so that what was issued to a deleted user stays known,
+    and a user who is given the same primary key later inherits nothing.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("user"),
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="session_families",
+    )
+    user_pk = models.CharField(_("user id"), max_length=255)
+    secret = models.BinaryField(default=new_secret, editable=False)
+    transport = models.CharField(_("transport"), max_length=6)
+    device = models.CharField(_("device"), max_length=100)
+
+    generation = models.BigIntegerField(_("generation"), default=0)
+    previous = models.BigIntegerField(_("previous generation"), null=True)
+    current_digest = models.BinaryField(max_length=32, editable=False)
+    previous_digest = models.BinaryField(max_length=32, null=True, editable=False)
+    confirmed_at = models.DateTimeField(_("confirmed at"), null=True)
+    displaced = models.PositiveSmallIntegerField(_("displaced"), default=0)
+    auth_hash = models.CharField(max_length=24, editable=False)
+    # Keyed hashes of at most four networks, the most recently used last.
+    networks = models.CharField(max_length=80, blank=True, editable=False)
+
+    auth_time = models.DateTimeField(_("logged in at"))
+    created_at = models.DateTimeField(_("created at"))
+    rotated_at = models.DateTimeField(_("last refresh"), null=True)
+    expires_at = models.DateTimeField(_("expires at"), db_index=True)
+    idle_at = models.DateTimeField(_("idle deadline"), db_index=True)
+    revoked_at = models.DateTimeField(_("revoked at"), null=True, db_index=True)
+    revoked_reason = models.CharField(
+        _("reason"), max_length=20, choices=RevokedReason, blank=True
+    )
+
+    ip_address = models.GenericIPAddressField(_("address"), null=True)
+    user_agent = models.CharField(_("user agent"), max_length=256, blank=True)
+
+    objects = SessionFamilyQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("session")
+        verbose_name_plural = _("sessions")
+        default_permissions = ("view",)
+        permissions = [("revoke_sessionfamily", _("Can revoke sessions"))]
+
+    def __str__(self) -> str:
+        return f"{self.device} ({self.id})"
+
+
+class RefreshToken(models.Model):
+    """One refresh token that was issued: the record that staff read."""
+
+    family = models.ForeignKey(
+        SessionFamily,
+        verbose_name=_("session"),
+        on_delete=models.CASCADE,
+        related_name="refresh_tokens",
+        # The unique constraint leads with the family and serves as its index.
+        db_index=False,
+    )
+    generation = models.BigIntegerField(_("generation"))
+    digest = models.BinaryField(max_length=32, editable=False)
+    issued_at = models.DateTimeField(_("issued at"))
+    ip_address = models.GenericIPAddressField(_("address"), null=True)
+    user_agent = models.CharField(_("user agent"), max_length=256, blank=True)
+    reused_at = models.DateTimeField(_("reused at"), null=True)
+
+    class Meta:
+        verbose_name = _("refresh token")
+        verbose_name_plural = _("refresh tokens")
+        default_permissions = ("view",)
+        constraints = [
+            models.UniqueConstraint(
+                fields=["family", "generation"], name="one_token_per_generation"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"generation {self.generation} of {self.family_id}"

@@ -1,0 +1,113 @@
+"""
+What this process knows to be revoked.
+
+Access tokens are verified without I/O, so each process keeps the set of families that
+were revoked while their access tokens may still live. One indexed query per process and
+POLL_INTERVAL keeps it fresh: made by the request that finds it overdue, while the
+others go on with the set in hand.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import cast
+from uuid import UUID
+
+from django.db import InterfaceError, OperationalError, router
+
+from rotating_sessions.conf import get_conf
+from rotating_sessions.exceptions import Unavailable
+from rotating_sessions.models import SessionFamily
+from rotating_sessions.rotation import CLOCK_SKEW
+from rotating_sessions.signals import report
+
+__all__ = ["add", "is_due", "is_revoked", "poll", "reset"]
+
+
+class _Known:
+    """The set and its age. A new one replaces it whole after a fork."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.revoked_at: dict[UUID, datetime] = {}
+        self.loaded_at: datetime | None = None
+        self.tried_at: datetime | None = None
+
+
+_known = _Known()
+
+
+def reset() -> None:
+    """Forget everything, so that the next request loads the set anew."""
+    global _known  # noqa: PLW0603 - one set per process is what this module is
+    _known = _Known()
+
+
+# A child that inherited the set would also inherit its age, and perhaps a held lock.
+os.register_at_fork(after_in_child=reset)
+
+
+def is_revoked(family_id: UUID) -> bool:
+    """Tell whether this process knows the family to be revoked."""
+    return family_id in _known.revoked_at
+
+
+def add(family_ids: Iterable[UUID], now: datetime) -> None:
+    """Make this process know at once what it has just revoked, and committed."""
+    _known.revoked_at.update(dict.fromkeys(family_ids, now))
+
+
+def is_due(now: datetime) -> bool:
+    """Tell whether `poll` has anything to do at this moment."""
+    return not _is_within(_known.tried_at, get_conf().poll_interval, now)
+
+
+def poll(now: datetime) -> None:
+    """
+    Load what was revoked since the last time, unless another thread is at it.
+
+    A failed query keeps the set in hand, and is tried again after POLL_INTERVAL.
+
+    Raises:
+        Unavailable: Nothing was loaded yet, or not for MAX_STALENESS: not to know is
+            to refuse.
+    """
+    known = _known
+    usable = _is_within(known.loaded_at, get_conf().max_staleness, now)
+    if not known.lock.acquire(blocking=not usable):
+        return
+    try:
+        if known.loaded_at is None or is_due(now):
+            _load(known, now)
+    except (OperationalError, InterfaceError) as error:
+        known.tried_at = now if usable else None
+        report("revocations_stale", level=logging.WARNING)
+        if not usable:
+            raise Unavailable from error
+    finally:
+        known.lock.release()
+
+
+def _load(known: _Known, now: datetime) -> None:
+    conf = get_conf()
+    # Longer than any access token lives, from the moment its family was revoked.
+    horizon = now - conf.access_lifetime - conf.max_staleness - CLOCK_SKEW
+    since = horizon
+    if known.loaded_at is not None:
+        # Windows overlap, because a commit may come later than its `revoked_at`.
+        since = max(horizon, min(known.loaded_at, now) - conf.max_staleness)
+    families = SessionFamily.objects.using(router.db_for_write(SessionFamily))
+    rows = families.filter(revoked_at__gt=since).only("revoked_at")
+    found = {row.pk: cast(datetime, row.revoked_at) for row in rows}
+    kept = {pk: at for pk, at in known.revoked_at.copy().items() if at > horizon}
+    known.revoked_at = {**kept, **found}
+    known.loaded_at = known.tried_at = now
+
+
+def _is_within(moment: datetime | None, span: timedelta, now: datetime) -> bool:
+    """Tell whether the moment is past, and less than the span ago."""
+    return moment is not None and timedelta() <= now - moment < span

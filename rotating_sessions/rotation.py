@@ -1,0 +1,239 @@
+"""
+Decide what a presented token means for its session family.
+
+Pure: the verdict depends on the token, the row and the moment, and on nothing else,
+so any process, before or after a restart, decides the same. `services` carries the
+decision out.
+
+Source: RFC 9700, section 4.14.2, and the table in README, "How rotation works".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from hmac import compare_digest
+
+__all__ = [
+    "CLOCK_SKEW",
+    "Decision",
+    "FamilyState",
+    "Policy",
+    "PresentedToken",
+    "Successor",
+    "Use",
+    "Verdict",
+    "decide",
+    "decide_use",
+]
+
+# How far the clocks of two hosts of one site may stand apart.
+CLOCK_SKEW = timedelta(seconds=5)
+
+
+class Verdict(Enum):
+    """What a presented refresh token leads to."""
+
+    ROTATE = auto()
+    """The newest token, due for replacement: issue its successor."""
+
+    RE_ROTATE = auto()
+    """The answer with the successor was lost: issue another one."""
+
+    FAST_FORWARD = auto()
+    """The database lost the last commits in a failover: the token is the newest."""
+
+    CONFIRM = auto()
+    """The newest token, seen for the first time: keep it, and answer access only."""
+
+    KEEP = auto()
+    """Nothing to change: answer access only."""
+
+    ENDED = auto()
+    """The family is revoked, expired or idle too long."""
+
+    AHEAD = auto()
+    """Newer than anything that a failover can explain: refuse, and touch nothing."""
+
+    USER_INACTIVE = auto()
+    """The user is gone or deactivated: revoke."""
+
+    PASSWORD_CHANGED = auto()
+    """The user has another password than at the login: revoke."""
+
+    UNCONFIRMED_LIMIT = auto()
+    """Too many successors in a row were lost: revoke."""
+
+    REUSED = auto()
+    """A superseded token came back: theft, revoke."""
+
+
+class Use(Enum):
+    """What the first sight of an access token tells about its family."""
+
+    HARMLESS = auto()
+    """Confirmed before, or of an older generation that still has its time."""
+
+    ENDED = auto()
+    """The family is revoked."""
+
+    REUSED = auto()
+    """Minted with an orphan: a token that was displaced is in somebody's hands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """
+    The rules' numbers.
+
+    `grace_period` (W) is how long the immediate predecessor is forgiven after a
+    rotation. `max_displaced` bounds the successors lost in a row, `lost_commits` how
+    many generations a failover may have taken from the database.
+    """
+
+    grace_period: timedelta
+    max_displaced: int = 3
+    lost_commits: int = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FamilyState:
+    """A session family as the rules see it."""
+
+    generation: int
+    previous: int | None
+    current_digest: bytes
+    previous_digest: bytes | None
+    confirmed_at: datetime | None
+    displaced: int
+    rotated_at: datetime | None
+    expires_at: datetime
+    idle_at: datetime
+    revoked_at: datetime | None
+    user_active: bool
+    password_unchanged: bool
+
+    def rotated_within(self, span: timedelta, now: datetime) -> bool:
+        """Tell whether the last rotation is less than `span` ago, and not ahead."""
+        if self.rotated_at is None:
+            return False
+        return timedelta() <= now - self.rotated_at < span
+
+    def has_ended(self, now: datetime) -> bool:
+        """Tell whether the family is revoked, expired or idle too long."""
+        return self.revoked_at is not None or now >= min(self.expires_at, self.idle_at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresentedToken:
+    """A refresh token whose MAC is verified. `issued_at` is in whole seconds."""
+
+    generation: int
+    digest: bytes
+    issued_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Successor:
+    """Where the family stands once the next refresh token is issued."""
+
+    generation: int
+    previous: int
+    previous_digest: bytes
+    displaced: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """
+    A verdict and what follows from it.
+
+    `generation` is stamped into the access token, and `successor` is the refresh token
+    to issue: both None where none is.
+    """
+
+    verdict: Verdict
+    generation: int | None = None
+    successor: Successor | None = None
+
+
+def decide(
+    family: FamilyState, presented: PresentedToken, now: datetime, policy: Policy
+) -> Decision:
+    """
+    Return what becomes of the family when this genuine token is presented.
+
+    The last rule is reuse, so whatever no rule forgives ends the family.
+    """
+    if family.has_ended(now):
+        return Decision(verdict=Verdict.ENDED)
+    if not family.user_active:
+        return Decision(verdict=Verdict.USER_INACTIVE)
+    if not family.password_unchanged:
+        return Decision(verdict=Verdict.PASSWORD_CHANGED)
+    in_grace = family.rotated_within(policy.grace_period, now)
+    if _is(presented, family.generation, family.current_digest):
+        if not in_grace:
+            return _issue(Verdict.ROTATE, presented, presented.generation + 1)
+        fresh = family.confirmed_at is None
+        return _keep(Verdict.CONFIRM if fresh else Verdict.KEEP, presented)
+    if _is(presented, family.previous, family.previous_digest):
+        if in_grace:
+            return _keep(Verdict.KEEP, presented)
+        if family.confirmed_at is None:
+            if family.displaced >= policy.max_displaced:
+                return Decision(verdict=Verdict.UNCONFIRMED_LIMIT)
+            lost = family.displaced + 1
+            return _issue(Verdict.RE_ROTATE, presented, family.generation + 1, lost)
+    ahead = presented.generation - family.generation
+    if ahead > policy.lost_commits:
+        return Decision(verdict=Verdict.AHEAD)
+    if ahead > 0 and _follows_rotation(presented, family):
+        return _issue(Verdict.FAST_FORWARD, presented, presented.generation + 1)
+    return Decision(verdict=Verdict.REUSED)
+
+
+def decide_use(family: FamilyState, generation: int) -> Use:
+    """Return what an access token of this generation, not to be confirmed, means."""
+    if family.revoked_at is not None:
+        return Use.ENDED
+    if family.previous is not None and family.previous < generation < family.generation:
+        return Use.REUSED
+    return Use.HARMLESS
+
+
+def _is(
+    presented: PresentedToken, generation: int | None, digest: bytes | None
+) -> bool:
+    """Tell whether the token is the one that the row names."""
+    return (
+        digest is not None
+        and presented.generation == generation
+        and compare_digest(presented.digest, digest)
+    )
+
+
+def _follows_rotation(presented: PresentedToken, family: FamilyState) -> bool:
+    """Tell whether the token is as young as the row, clocks and seconds allowed for."""
+    if family.rotated_at is None:
+        return True
+    rotated_at = family.rotated_at.replace(microsecond=0)
+    return presented.issued_at >= rotated_at - CLOCK_SKEW
+
+
+def _keep(verdict: Verdict, presented: PresentedToken) -> Decision:
+    # Stamped with the generation presented: access only never confirms a successor.
+    return Decision(verdict=verdict, generation=presented.generation)
+
+
+def _issue(
+    verdict: Verdict, presented: PresentedToken, generation: int, displaced: int = 0
+) -> Decision:
+    successor = Successor(
+        generation=generation,
+        previous=presented.generation,
+        previous_digest=presented.digest,
+        displaced=displaced,
+    )
+    return Decision(verdict=verdict, generation=generation, successor=successor)

@@ -1,0 +1,41 @@
+"""
+The only code that writes: sessions begin, are refreshed, confirmed, revoked and purged.
+
+Every function decides, writes, commits, and only then raises, so that an error never
+rolls a revocation back.
+"""
+
+from __future__ import annotations
+
+from rotating_sessions.services.login import start_session
+from rotating_sessions.services.purge import PurgeCount, purge_sessions
+from rotating_sessions.services.reading import find_user, select_sessions
+from rotating_sessions.services.refresh import refresh_session
+from rotating_sessions.services.revocation import (
+    end_proven_session,
+    keep_session_after_password_change,
+    revoke_all_sessions,
+    revoke_session,
+    revoke_sessions,
+    revoke_sessions_of_deleted_user,
+)
+from rotating_sessions.services.transactions import DATABASE_FAILURES, write_database
+from rotating_sessions.services.use import confirm
+
+__all__ = [
+    "DATABASE_FAILURES",
+    "PurgeCount",
+    "confirm",
+    "end_proven_session",
+    "find_user",
+    "keep_session_after_password_change",
+    "purge_sessions",
+    "refresh_session",
+    "revoke_all_sessions",
+    "revoke_session",
+    "revoke_sessions",
+    "revoke_sessions_of_deleted_user",
+    "select_sessions",
+    "start_session",
+    "write_database",
+]

@@ -1,0 +1,133 @@
+"""Begin a session: one login, one family, one first pair of tokens."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import transaction
+from django.http import HttpRequest
+from django.utils import timezone
+
+from rotating_sessions.clients import Client, describe_device, read_client
+from rotating_sessions.conf import get_conf
+from rotating_sessions.exceptions import InvalidToken
+from rotating_sessions.models import RevokedReason, SessionFamily
+from rotating_sessions.services.answering import (
+    mint_pair,
+    record_token,
+    remember_network,
+)
+from rotating_sessions.services.reading import (
+    families,
+    password_state,
+    prove_refresh,
+    select_sessions,
+)
+from rotating_sessions.services.revocation import revoke_family, revoke_sessions
+from rotating_sessions.services.transactions import (
+    announce,
+    run_in_transaction,
+    write_database,
+)
+from rotating_sessions.signals import session_started
+from rotating_sessions.tokens.refresh import digest_refresh, encode_refresh
+from rotating_sessions.transports import TokenPair, read_refresh_cookie
+
+__all__ = ["start_session"]
+
+
+def start_session(
+    request: HttpRequest, user: AbstractBaseUser, *, transport: str | None = None
+) -> TokenPair:
+    """
+    Start a session for a user whose login is complete, every factor of it.
+
+    A login always starts a new family. A refresh cookie that the request carries is
+    read for one thing: if it is genuine and the same user's, its family ends. May run
+    inside a transaction of the caller's; signals wait for its commit.
+
+    Args:
+        request: The request that logs in: its client is what the session is bound to.
+        user: The user, saved and active.
+        transport: "header" or "cookie"; DEFAULT_TRANSPORT where it is not given.
+
+    Returns:
+        The tokens: `transports.write_tokens` puts them on a response.
+    """
+    now = timezone.now()
+    chosen = transport or get_conf().default_transport
+    return run_in_transaction(partial(_start, request, user, chosen, now))
+
+
+def _start(
+    request: HttpRequest, user: AbstractBaseUser, transport: str, now: datetime
+) -> TokenPair:
+    family, refresh = _create_family(user, read_client(request), transport, now)
+    _replace_session(request, family, now)
+    if get_conf().session_limit is not None:
+        # Once committed: whoever commits last sees all the others, so that no lock has
+        # to be held for it, at whichever isolation level.
+        enforce = partial(_enforce_session_limit, user.pk)
+        transaction.on_commit(enforce, using=write_database(), robust=True)
+    return mint_pair(family, generation=0, refresh=refresh, now=now)
+
+
+def _create_family(
+    user: AbstractBaseUser, client: Client, transport: str, now: datetime
+) -> tuple[SessionFamily, str]:
+    conf = get_conf()
+    device = describe_device(client.user_agent)
+    known_device = families().filter(user_id=user.pk, device=device).exists()
+    family = SessionFamily(
+        user_id=user.pk,
+        user_pk=str(user.pk),
+        transport=transport,
+        device=device,
+        auth_hash=password_state(user),
+        networks=remember_network("", client),
+        auth_time=now,
+        created_at=now,
+        expires_at=now + conf.absolute_timeout,
+        idle_at=now + conf.idle_timeout,
+        ip_address=client.ip_address,
+        user_agent=client.user_agent,
+    )
+    token = encode_refresh(
+        family_id=family.pk,
+        generation=0,
+        user_pk=family.user_pk,
+        secret=bytes(family.secret),
+        issued_at=now,
+    )
+    family.current_digest = digest_refresh(token)
+    family.save(using=write_database(), force_insert=True)
+    record_token(family, client, now)
+    announce(session_started, family, new_device=not known_device)
+    return family, token
+
+
+def _replace_session(request: HttpRequest, new: SessionFamily, now: datetime) -> None:
+    """End the session that this browser already has of the same user."""
+    cookie = read_refresh_cookie(request)
+    if cookie is None:
+        return
+    try:
+        family = prove_refresh(cookie)
+    except InvalidToken:
+        # Whatever the browser carried, it is no session of ours, and is not adopted.
+        return
+    if family.user_pk == new.user_pk:
+        revoke_family(family, RevokedReason.REPLACED, now)
+
+
+def _enforce_session_limit(user_pk: Any) -> None:
+    """End the sessions beyond the limit, those idle for longest first."""
+    limit = get_conf().session_limit
+    rows = select_sessions(user_pk=user_pk)
+    newest_first = rows.order_by("-idle_at", "-created_at", "-pk")
+    excess = list(newest_first.values_list("pk", flat=True)[limit:])
+    if excess:
+        revoke_sessions(rows.filter(pk__in=excess), reason=RevokedReason.SESSION_LIMIT)

@@ -1,0 +1,158 @@
+"""Read sessions, always from the database that they are written to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, cast
+from uuid import UUID
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.utils import timezone
+
+from rotating_sessions.exceptions import InvalidToken, Unavailable
+from rotating_sessions.models import SessionFamily, SessionFamilyQuerySet
+from rotating_sessions.rotation import FamilyState
+from rotating_sessions.services.transactions import DATABASE_FAILURES, write_database
+from rotating_sessions.tokens.access import AccessClaims
+from rotating_sessions.tokens.keys import get_key_ring
+from rotating_sessions.tokens.refresh import (
+    RefreshToken,
+    decode_refresh,
+    verify_refresh,
+)
+
+__all__ = [
+    "families",
+    "family_state",
+    "find_family",
+    "find_user",
+    "lock_family",
+    "password_state",
+    "prove_refresh",
+    "select_sessions",
+    "verify_family",
+]
+
+
+def families(using: str | None = None) -> SessionFamilyQuerySet:
+    """Return all families, on the write database unless another is named."""
+    return SessionFamily.objects.using(using or write_database())
+
+
+def find_family(family_id: UUID) -> SessionFamily | None:
+    """Return the family and its user in one query, or None where there is none."""
+    family = families().select_related("user").filter(pk=family_id).first()
+    if family is None or not _names_one_user(family):
+        return None
+    return family
+
+
+def lock_family(family: SessionFamily) -> SessionFamily | None:
+    """
+    Return the row as it is now, locked until the transaction ends.
+
+    Without the join, that would lock the user too, and whoever waits for it. The user
+    is the one of the first read, a moment ago.
+    """
+    locked = families().select_for_update().filter(pk=family.pk).first()
+    if locked is not None and locked.user_id == family.user_id:
+        locked.user = family.user
+    return locked
+
+
+def find_user(claims: AccessClaims) -> AbstractBaseUser | None:
+    """
+    Return the user of an access token, or None where the session no longer serves.
+
+    One joined query tells at once whether the family is revoked or over, and whether
+    the user was deactivated or deleted or has another password.
+
+    Raises:
+        Unavailable: The database failed, which says nothing about the session.
+    """
+    try:
+        family = find_family(claims.family_id)
+    except DATABASE_FAILURES as error:
+        raise Unavailable from error
+    if family is None or family.user_pk != claims.user_pk:
+        return None
+    state = family_state(family)
+    if state.has_ended(timezone.now()) or not state.password_unchanged:
+        return None
+    return cast(AbstractBaseUser, family.user)
+
+
+def prove_refresh(value: str) -> SessionFamily:
+    """
+    Return the family that a refresh token proves to belong to.
+
+    Raises:
+        InvalidToken: Not a token of ours, or of a family that is gone.
+    """
+    return verify_family(decode_refresh(value))
+
+
+def verify_family(token: RefreshToken) -> SessionFamily:
+    """
+    Return the family of a decoded refresh token, with its user, in one query.
+
+    Raises:
+        InvalidToken: The family is gone, or the token was not issued for it.
+    """
+    family = find_family(token.family_id)
+    if family is None:
+        raise InvalidToken
+    verify_refresh(token, user_pk=family.user_pk, secret=bytes(family.secret))
+    return family
+
+
+def select_sessions(
+    *, user_pk: Any = None, family_id: UUID | None = None
+) -> SessionFamilyQuerySet:
+    """Return the live sessions, of one user or one family if these are given."""
+    rows = families().live(timezone.now())
+    if user_pk is not None:
+        rows = rows.filter(user_id=user_pk)
+    return rows if family_id is None else rows.filter(pk=family_id)
+
+
+def family_state(family: SessionFamily) -> FamilyState:
+    """Return the row as the rules of `rotation` see it."""
+    user = family.user
+    active = user is not None and user.is_active
+    previous_digest = family.previous_digest
+    return FamilyState(
+        generation=family.generation,
+        previous=family.previous,
+        current_digest=bytes(family.current_digest),
+        previous_digest=None if previous_digest is None else bytes(previous_digest),
+        confirmed_at=family.confirmed_at,
+        displaced=family.displaced,
+        rotated_at=family.rotated_at,
+        expires_at=family.expires_at,
+        idle_at=family.idle_at,
+        revoked_at=family.revoked_at,
+        user_active=active,
+        password_unchanged=active and _password_unchanged(family, user),
+    )
+
+
+def password_state(user: Any) -> str:
+    """Return the keyed hash of the user's session auth hash, to compare with later."""
+    return get_key_ring().hash_password_state(next(_session_auth_hashes(user)))
+
+
+def _password_unchanged(family: SessionFamily, user: Any) -> bool:
+    hashes = _session_auth_hashes(user)
+    return get_key_ring().knows_password_state(family.auth_hash, hashes)
+
+
+def _session_auth_hashes(user: Any) -> Iterator[str]:
+    """Yield the user's session auth hash, as every secret key in force makes it."""
+    yield user.get_session_auth_hash()
+    yield from user.get_session_auth_fallback_hash()
+
+
+def _names_one_user(family: SessionFamily) -> bool:
+    # Else someone with access to the database points their session at another user.
+    return family.user_id is None or str(family.user_id) == family.user_pk

@@ -1,0 +1,154 @@
+"""
+Refresh a session: read the row, let `rotation` decide, write the decision, commit.
+
+The first pass reads without a lock and writes by compare-and-set. Where that matches no
+row, another request was first: the second pass locks the row, reads it again and
+decides anew. Nothing is ever classified on an unlocked re-read, because under MariaDB's
+REPEATABLE READ that shows the old row.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from functools import partial
+
+from django.utils import timezone
+
+from rotating_sessions.clients import Client
+from rotating_sessions.conf import get_conf
+from rotating_sessions.exceptions import (
+    InvalidToken,
+    RefreshTokenReused,
+    SessionEnded,
+    SessionError,
+    SessionExpired,
+)
+from rotating_sessions.models import RevokedReason, SessionFamily
+from rotating_sessions.rotation import (
+    CLOCK_SKEW,
+    Policy,
+    PresentedToken,
+    Verdict,
+    decide,
+)
+from rotating_sessions.services.answering import Turn, issue, keep
+from rotating_sessions.services.reading import (
+    family_state,
+    lock_family,
+    verify_family,
+)
+from rotating_sessions.services.revocation import revoke_family, revoke_for_reuse
+from rotating_sessions.services.transactions import run_durably
+from rotating_sessions.signals import report
+from rotating_sessions.tokens.refresh import RefreshToken, decode_refresh
+from rotating_sessions.transports import TokenPair
+
+__all__ = ["refresh_session"]
+
+_ISSUING = {Verdict.ROTATE, Verdict.RE_ROTATE, Verdict.FAST_FORWARD}
+_REVOKING = {
+    Verdict.USER_INACTIVE: RevokedReason.USER_INACTIVE,
+    Verdict.PASSWORD_CHANGED: RevokedReason.PASSWORD_CHANGED,
+    Verdict.UNCONFIRMED_LIMIT: RevokedReason.UNCONFIRMED_LIMIT,
+}
+
+
+def refresh_session(value: str, *, client: Client, transport: str) -> TokenPair:
+    """
+    Exchange a refresh token for a new access token and, when it is due, a successor.
+
+    Args:
+        value: The refresh token as it came.
+        client: Who presents it.
+        transport: How it came; a session keeps the transport of its login.
+
+    Returns:
+        The new tokens, durable in the database before this returns. Without a refresh
+        token in it, the client keeps the one it has.
+
+    Raises:
+        InvalidToken: Not a token of ours, or not one of this transport.
+        SessionEnded: The session is over, or is ended by this very token.
+        RefreshTokenReused: The token was replaced before; the session is now revoked.
+        Unavailable: The database failed: the same token still serves.
+    """
+    token = decode_refresh(value)
+    outcome = run_durably(partial(_refresh, token, client, transport))
+    if isinstance(outcome, SessionError):
+        raise outcome
+    return outcome
+
+
+def _refresh(
+    token: RefreshToken, client: Client, transport: str
+) -> TokenPair | SessionError:
+    try:
+        family = verify_family(token)
+    except InvalidToken as error:
+        return error
+    if family.transport != transport:
+        return InvalidToken()
+    outcome = _carry_out(_decide(family, token, client), token)
+    if outcome is not None:
+        return outcome
+    locked = lock_family(family)
+    if locked is None:
+        return InvalidToken()
+    outcome = _carry_out(_decide(locked, token, client), token)
+    if outcome is None:
+        raise AssertionError("A locked row changed under its lock.")
+    return outcome
+
+
+def _decide(family: SessionFamily, token: RefreshToken, client: Client) -> Turn:
+    now = _read_clock(family)
+    presented = PresentedToken(
+        generation=token.generation, digest=token.digest, issued_at=token.issued_at
+    )
+    policy = Policy(grace_period=get_conf().grace_period)
+    decision = decide(family_state(family), presented, now, policy)
+    return Turn(family=family, client=client, decision=decision, now=now)
+
+
+def _read_clock(family: SessionFamily) -> datetime:
+    """
+    Return the moment of this pass, not earlier than a rotation made a moment ago.
+
+    The host that rotated may be ahead of this one by the clocks' skew. Read as time
+    that ran back, that would take the second of two tabs for a thief.
+    """
+    now = timezone.now()
+    rotated_at = family.rotated_at
+    if rotated_at is not None and now < rotated_at <= now + CLOCK_SKEW:
+        return rotated_at
+    return now
+
+
+def _carry_out(turn: Turn, token: RefreshToken) -> TokenPair | SessionError | None:
+    """Write the decision, or return None where the row has changed since the read."""
+    verdict = turn.decision.verdict
+    if verdict in _ISSUING:
+        return issue(turn)
+    if verdict in {Verdict.KEEP, Verdict.CONFIRM}:
+        return keep(turn)
+    if verdict is Verdict.REUSED:
+        revoke_for_reuse(turn.family, token.generation, turn.now)
+        return RefreshTokenReused()
+    if verdict in _REVOKING:
+        revoke_family(turn.family, _REVOKING[verdict], turn.now)
+        return SessionEnded()
+    if verdict is Verdict.AHEAD:
+        _report_ahead(turn.family, token)
+        return SessionEnded()
+    return SessionExpired() if turn.family.revoked_at is None else SessionEnded()
+
+
+def _report_ahead(family: SessionFamily, token: RefreshToken) -> None:
+    report(
+        "generation_ahead",
+        level=logging.ERROR,
+        family_id=str(family.pk),
+        user_pk=family.user_pk,
+        generation=token.generation,
+    )

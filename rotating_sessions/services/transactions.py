@@ -1,0 +1,97 @@
+"""Run a unit of work durably: on the write database, retried, or answered by 503."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.db import (
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    router,
+    transaction,
+)
+from django.dispatch import Signal
+
+from rotating_sessions import signals
+from rotating_sessions.exceptions import Unavailable
+from rotating_sessions.models import SessionFamily
+
+__all__ = [
+    "DATABASE_FAILURES",
+    "announce",
+    "run_durably",
+    "run_in_transaction",
+    "write_database",
+]
+
+# What a database raises that is down, read-only (PostgreSQL: InternalError) or full.
+DATABASE_FAILURES = (OperationalError, InterfaceError, InternalError)
+
+_RETRIES = 3
+_POSTGRESQL = {"40001", "40P01"}  # serialization failure, deadlock
+_MYSQL = {1213, 1205, 1020}  # deadlock, lock wait timeout, snapshot changed
+_SQLITE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+_Result = TypeVar("_Result")
+
+
+def write_database() -> str:
+    """Return the alias that session state is written to, and always read from."""
+    return router.db_for_write(SessionFamily)
+
+
+def run_durably(work: Callable[[], _Result], using: str | None = None) -> _Result:
+    """
+    Return what `work` returns, once its transaction is committed.
+
+    Where the database aborts it for another transaction's sake, `work` runs again, at
+    most three times. May not be called within a transaction.
+
+    Raises:
+        Unavailable: The database failed, or the fate of the commit is unknown.
+    """
+    for attempt in range(_RETRIES + 1):
+        try:
+            with transaction.atomic(using=using or write_database(), durable=True):
+                return work()
+        except DATABASE_FAILURES as error:
+            if attempt == _RETRIES or not _is_transient(error):
+                raise Unavailable from error
+        # Jitter, so that those who collided do not collide again.
+        time.sleep(random.uniform(0, 0.02) * 2**attempt)  # noqa: S311 - no secret
+    raise AssertionError  # pragma: no cover - the last attempt returns or raises
+
+
+def run_in_transaction(work: Callable[[], _Result]) -> _Result:
+    """Return what `work` returns: durably, or as a part of the caller's transaction."""
+    if transaction.get_connection(write_database()).in_atomic_block:
+        with transaction.atomic(using=write_database()):
+            return work()
+    return run_durably(work)
+
+
+def announce(signal: Signal, family: SessionFamily, **fields: Any) -> None:
+    """Announce what happened to a family, once the transaction has committed."""
+    signals.announce(
+        signal,
+        sender=SessionFamily,
+        using=write_database(),
+        family_id=family.pk,
+        user_pk=family.user_pk,
+        **fields,
+    )
+
+
+def _is_transient(error: Exception) -> bool:
+    """Tell whether the database aborted the transaction, and would take it again."""
+    cause = error.__cause__
+    if getattr(cause, "sqlstate", None) in _POSTGRESQL:
+        return True
+    if getattr(cause, "sqlite_errorcode", 0) & 0xFF in _SQLITE:
+        return True
+    return bool(error.args) and error.args[0] in _MYSQL

@@ -1,0 +1,56 @@
+"""The first use of an access token proves which refresh token the client holds."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from django.utils import timezone
+
+from rotating_sessions.exceptions import (
+    RefreshTokenReused,
+    SessionEnded,
+    SessionError,
+)
+from rotating_sessions.rotation import Use, decide_use
+from rotating_sessions.services.reading import families, family_state, find_family
+from rotating_sessions.services.revocation import revoke_for_reuse
+from rotating_sessions.services.transactions import run_durably
+from rotating_sessions.tokens.access import AccessClaims
+
+__all__ = ["confirm"]
+
+
+def confirm(claims: AccessClaims) -> None:
+    """
+    Note that the client holds the generation that this access token was minted with.
+
+    Raises:
+        SessionEnded: The family is revoked, or gone.
+        RefreshTokenReused: The token beside this one was displaced, and yet is in
+            somebody's hands; the session is now revoked.
+        Unavailable: The database failed; the access token is as good as it was.
+    """
+    refusal = run_durably(partial(_confirm, claims))
+    if refusal is not None:
+        raise refusal
+
+
+def _confirm(claims: AccessClaims) -> SessionError | None:
+    now = timezone.now()
+    newest = families().filter(
+        pk=claims.family_id,
+        generation=claims.generation,
+        confirmed_at=None,
+        revoked_at=None,
+    )
+    if newest.update(confirmed_at=now, displaced=0):
+        return None
+    # The update left no snapshot behind: this read is the transaction's first.
+    family = find_family(claims.family_id)
+    if family is None or family.user_pk != claims.user_pk:
+        return SessionEnded()
+    use = decide_use(family_state(family), claims.generation)
+    if use is Use.REUSED:
+        revoke_for_reuse(family, claims.generation, now)
+        return RefreshTokenReused()
+    return SessionEnded() if use is Use.ENDED else None

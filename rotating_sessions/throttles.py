@@ -1,0 +1,64 @@
+"""How often one client may try: logins by address and name, refreshes by family."""
+
+from __future__ import annotations
+
+import logging
+from hashlib import sha256
+from typing import Protocol, cast
+
+from rest_framework.request import Request
+from rest_framework.throttling import SimpleRateThrottle
+from rest_framework.views import APIView
+
+from rotating_sessions.conf import get_conf
+from rotating_sessions.signals import report
+
+__all__ = ["LoginThrottle", "RefreshThrottle", "ThrottledView"]
+
+
+class ThrottledView(Protocol):
+    """What a throttle asks of its view."""
+
+    def throttle_ident(self, request: Request) -> str | None:
+        """Return whom to count, or None to let the request pass."""
+
+
+class _Throttle(SimpleRateThrottle):
+    """A throttle over whom the view names, at a rate of our settings."""
+
+    def get_cache_key(self, request: Request, view: APIView) -> str | None:
+        """Return a key that tells nothing of whom it counts, nor is chosen by them."""
+        ident = cast(ThrottledView, view).throttle_ident(request)
+        if ident is None:
+            return None
+        return f"{self.scope}:{sha256(ident.encode()).hexdigest()}"
+
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        """Tell whether the request is within the rate."""
+        try:
+            return super().allow_request(request, view)
+        # Every cache client raises errors of its own. A login is still guarded by its
+        # password and a refresh by its token, so a cache that is down locks nobody out.
+        except Exception:  # noqa: BLE001
+            report("throttle_unavailable", level=logging.WARNING, scope=self.scope)
+            return True
+
+
+class LoginThrottle(_Throttle):
+    """LOGIN_RATE, for each network and user name."""
+
+    scope = "rotating_sessions_login"
+
+    def get_rate(self) -> str | None:
+        """Return LOGIN_RATE."""
+        return get_conf().login_rate
+
+
+class RefreshThrottle(_Throttle):
+    """REFRESH_RATE, for each session."""
+
+    scope = "rotating_sessions_refresh"
+
+    def get_rate(self) -> str | None:
+        """Return REFRESH_RATE."""
+        return get_conf().refresh_rate

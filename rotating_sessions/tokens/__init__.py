@@ -1,0 +1,1 @@
+"""Tokens as strings: refresh tokens, access tokens, and the keys of both."""

@@ -1,0 +1,160 @@
+"""
+Access tokens: JWTs that are verified without any I/O.
+
+Source: RFC 9068 (the `at+jwt` profile) and RFC 8725 (JWT practice).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import jwt
+
+from rotating_sessions.conf import get_conf
+from rotating_sessions.exceptions import AccessTokenExpired, InvalidToken
+from rotating_sessions.rotation import CLOCK_SKEW
+from rotating_sessions.tokens.keys import SigningKey, get_key_ring
+
+__all__ = ["MAX_ACCESS_TOKEN_LENGTH", "AccessClaims", "decode_access", "encode_access"]
+
+# PyJWT parses for seconds on a string of megabytes, so a longer one is never parsed.
+MAX_ACCESS_TOKEN_LENGTH = 4096
+
+_TYPE = "at+jwt"
+_HEADER_FIELDS = {"alg", "kid", "typ"}
+_TEXT_CLAIMS = ("sub", "sid", "jti")
+_NUMBER_CLAIMS = ("gen", "iat", "exp", "auth_time")
+_REQUIRED_CLAIMS = [*_TEXT_CLAIMS, *_NUMBER_CLAIMS, "iss", "aud", "net"]
+# The last second of the year 9999: later moments are no datetime.
+_MAX_MOMENT = 253_402_300_799
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessClaims:
+    """
+    What a verified access token says.
+
+    `networks` are keyed hashes of the networks it may be used from.
+    """
+
+    family_id: UUID
+    generation: int
+    user_pk: str
+    issued_at: datetime
+    expires_at: datetime
+    auth_time: datetime
+    networks: tuple[str, ...]
+
+
+def encode_access(claims: AccessClaims) -> str:
+    """Return the claims as a JWT, signed with the first key."""
+    conf = get_conf()
+    key = get_key_ring().first
+    payload = {
+        "iss": conf.issuer,
+        "aud": conf.audience,
+        "sub": claims.user_pk,
+        "sid": str(claims.family_id),
+        "gen": claims.generation,
+        "iat": int(claims.issued_at.timestamp()),
+        "exp": int(claims.expires_at.timestamp()),
+        "jti": secrets.token_urlsafe(9),
+        "auth_time": int(claims.auth_time.timestamp()),
+        "net": list(claims.networks),
+    }
+    headers = {"typ": _TYPE, "kid": key.kid_text}
+    return jwt.encode(payload, key.access, algorithm=key.algorithm, headers=headers)
+
+
+def decode_access(value: str, now: datetime) -> AccessClaims:
+    """
+    Return the claims of a genuine access token that still has its time.
+
+    Raises:
+        InvalidToken: Too long, malformed, of another type, or signed by no key of ours.
+        AccessTokenExpired: Genuine, but its time is over, or was too long for the
+            lifetime in force.
+    """
+    if len(value) > MAX_ACCESS_TOKEN_LENGTH:
+        raise InvalidToken
+    try:
+        payload = _verified_payload(value)
+    # RecursionError: JSON nested a thousand deep fits well into the length allowed.
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
+        raise InvalidToken from error
+    claims = _read_claims(payload)
+    if claims.issued_at > now + CLOCK_SKEW:
+        raise InvalidToken
+    lifetime = claims.expires_at - claims.issued_at
+    # A second for both moments having been cut to whole seconds.
+    too_long = lifetime > get_conf().access_lifetime + timedelta(seconds=1)
+    if too_long or now >= claims.expires_at:
+        raise AccessTokenExpired(claims)
+    return claims
+
+
+def _verified_payload(value: str) -> Mapping[str, Any]:
+    conf = get_conf()
+    key = _find_key(jwt.get_unverified_header(value))
+    return jwt.decode(
+        value,
+        key.access,
+        algorithms=[key.algorithm],
+        issuer=conf.issuer,
+        audience=conf.audience,
+        options={
+            "require": _REQUIRED_CLAIMS,
+            # Against the caller's clock, and with the types checked, in this module.
+            "verify_exp": False,
+            "verify_iat": False,
+            "verify_sub": False,
+            "verify_jti": False,
+        },
+    )
+
+
+def _find_key(header: Mapping[str, Any]) -> SigningKey:
+    # Exactly these fields: no `crit`, and no `jku`, `jwk` or `x5u` to point elsewhere.
+    if header.keys() != _HEADER_FIELDS or header["typ"] != _TYPE:
+        raise InvalidToken
+    key = get_key_ring().find_text(header["kid"])
+    if key is None:
+        raise InvalidToken
+    return key
+
+
+def _read_claims(payload: Mapping[str, Any]) -> AccessClaims:
+    """Return the claims, each of the type that we mint and of no other."""
+    texts = [payload[name] for name in _TEXT_CLAIMS]
+    numbers = [payload[name] for name in _NUMBER_CLAIMS]
+    networks = payload["net"]
+    if (
+        not all(type(text) is str for text in texts)
+        or not all(type(number) is int for number in numbers)
+        or not all(0 <= number <= _MAX_MOMENT for number in numbers)
+        or type(networks) is not list
+        or not all(type(network) is str for network in networks)
+    ):
+        raise InvalidToken
+    try:
+        family_id = UUID(payload["sid"])
+    except ValueError as error:
+        raise InvalidToken from error
+    return AccessClaims(
+        family_id=family_id,
+        generation=payload["gen"],
+        user_pk=payload["sub"],
+        issued_at=_moment(payload["iat"]),
+        expires_at=_moment(payload["exp"]),
+        auth_time=_moment(payload["auth_time"]),
+        networks=tuple(networks),
+    )
+
+
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, tz=UTC)

@@ -1,0 +1,123 @@
+"""
+The key ring: every key the package uses, derived from the site's root keys.
+
+One root key yields one `SigningKey`, with a key of its own for each purpose (labelled
+derivation, as RFC 5869's expand step), so that a tag made for one purpose never
+verifies for another. The first key mints, all verify: removing a root key ends
+everything signed by it, and raising EPOCH ends everything, with no database write.
+"""
+
+from __future__ import annotations
+
+import hmac
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import sha256
+
+from django.conf import settings
+from django.utils.encoding import force_bytes
+
+from rotating_sessions.conf import get_conf
+
+__all__ = ["KID_LENGTH", "KeyRing", "SigningKey", "get_key_ring"]
+
+# Five bytes: with it a refresh token is a multiple of three bytes long, so that its
+# base64 has no spare bits and each token exactly one spelling.
+KID_LENGTH = 5
+
+# Nine bytes are twelve characters of base64 without padding. An attacker who holds the
+# database cannot test guesses without the key, so 72 bits only have to tell apart.
+_HASH_LENGTH = 9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningKey:
+    """
+    The keys that stem from one root key, one for each purpose.
+
+    `algorithm` is pinned here and never read from a token (RFC 8725, section 3.1).
+    """
+
+    kid: bytes
+    algorithm: str = "HS256"
+    access: bytes = field(repr=False)
+    refresh: bytes = field(repr=False)
+    filter: bytes = field(repr=False)
+    network: bytes = field(repr=False)
+    password: bytes = field(repr=False)
+
+    @property
+    def kid_text(self) -> str:
+        """Return the key id as the `kid` of a JWT."""
+        return self.kid.hex()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRing:
+    """The keys in force: the first mints, all verify."""
+
+    keys: tuple[SigningKey, ...]
+
+    @property
+    def first(self) -> SigningKey:
+        """Return the key that mints."""
+        return self.keys[0]
+
+    def find(self, kid: bytes) -> SigningKey | None:
+        """Return the key with this id, or None where no key has it."""
+        return next((key for key in self.keys if key.kid == kid), None)
+
+    def find_text(self, kid: object) -> SigningKey | None:
+        """Return the key with this `kid` of a JWT, or None where no key has it."""
+        return next((key for key in self.keys if key.kid_text == kid), None)
+
+    def hash_network(self, network: str) -> tuple[str, ...]:
+        """Return the keyed hashes of a network, that of the first key first."""
+        return tuple(_keyed_hash(key.network, network) for key in self.keys)
+
+    def hash_password_state(self, session_auth_hash: str) -> str:
+        """Return the keyed hash of a user's session auth hash, to be stored."""
+        return _keyed_hash(self.first.password, session_auth_hash)
+
+    def knows_password_state(self, stored: str, candidates: Iterable[str]) -> bool:
+        """Tell whether any key made `stored` of any of these session auth hashes."""
+        return any(
+            hmac.compare_digest(_keyed_hash(key.password, candidate), stored)
+            for candidate in candidates
+            for key in self.keys
+        )
+
+
+def get_key_ring() -> KeyRing:
+    """Return the keys in force, of SIGNING_KEYS or else of Django's SECRET_KEY."""
+    conf = get_conf()
+    site_keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    roots: tuple[str | bytes, ...] = conf.signing_keys or site_keys
+    return _derive_ring(tuple(map(force_bytes, roots)), conf.epoch)
+
+
+@lru_cache(maxsize=4)
+def _derive_ring(roots: tuple[bytes, ...], epoch: int) -> KeyRing:
+    return KeyRing(keys=tuple(_derive(root, epoch) for root in roots))
+
+
+def _derive(root: bytes, epoch: int) -> SigningKey:
+    def purpose(label: str) -> bytes:
+        info = f"rotating_sessions:1:{label}:{epoch}".encode()
+        return hmac.digest(root, info, sha256)
+
+    return SigningKey(
+        kid=purpose("kid")[:KID_LENGTH],
+        access=purpose("access"),
+        refresh=purpose("refresh"),
+        filter=purpose("filter"),
+        network=purpose("network"),
+        password=purpose("password"),
+    )
+
+
+def _keyed_hash(key: bytes, text: str) -> str:
+    tag = hmac.digest(key, text.encode(), sha256)
+    return urlsafe_b64encode(tag[:_HASH_LENGTH]).decode()

@@ -1,0 +1,1 @@
+"""The HTTP endpoints: parse, ask one service, answer."""

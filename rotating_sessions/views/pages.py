@@ -1,0 +1,82 @@
+"""The refresh page: server-rendered sites go through it when a token has expired."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.utils.decorators import method_decorator
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views import View
+from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.debug import sensitive_variables
+
+from rotating_sessions.clients import read_client
+from rotating_sessions.exceptions import InvalidToken, SessionError, Unavailable
+from rotating_sessions.services import refresh_session
+from rotating_sessions.transports import (
+    COOKIE,
+    clear_cookies,
+    forbid_caching,
+    read_refresh_cookie,
+    write_tokens,
+)
+
+__all__ = ["RefreshPage"]
+
+
+@method_decorator(csrf_protect, name="dispatch")
+class RefreshPage(View):
+    """
+    Refresh by a form, and return to where the browser was sent from.
+
+    A static script submits the form; without scripts there is its button.
+    """
+
+    http_method_names = ("get", "post")
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Show the form."""
+        return _show(request, _checked_next(request, request.GET.get("next")))
+
+    @sensitive_variables()
+    def post(self, request: HttpRequest) -> HttpResponse:
+        """Refresh and go on; where the session has ended, go on as anonymous."""
+        target = _checked_next(request, request.POST.get("next"))
+        response = HttpResponseRedirect(target)
+        value = read_refresh_cookie(request)
+        try:
+            if value is None:
+                raise InvalidToken
+            client = read_client(request)
+            pair = refresh_session(value, client=client, transport=COOKIE)
+        except Unavailable as error:
+            return _show(request, target, error)
+        except SessionError:
+            clear_cookies(response)
+        else:
+            write_tokens(response, pair)
+        return response
+
+
+def _show(
+    request: HttpRequest, target: str, error: Unavailable | None = None
+) -> HttpResponse:
+    response = render(
+        request,
+        "rotating_sessions/refresh.html",
+        {"next": target, "error": error},
+        status=error.status if error else 200,
+    )
+    for name, value in (error.headers if error else {}).items():
+        response.headers[name] = value
+    forbid_caching(response)
+    return response
+
+
+def _checked_next(request: HttpRequest, target: str | None) -> str:
+    """Return where to go on: a page of this site, or its root."""
+    if target is not None and url_has_allowed_host_and_scheme(
+        target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    ):
+        return target
+    return "/"
