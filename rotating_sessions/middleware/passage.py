@@ -1,0 +1,111 @@
+"""How a request goes in and its response out, once it is known who asks."""
+
+from __future__ import annotations
+
+from asgiref.sync import sync_to_async
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.urls import NoReverseMatch, Resolver404, resolve, reverse
+from django.utils.cache import patch_vary_headers
+from django.utils.functional import SimpleLazyObject
+from django.utils.http import urlencode
+
+from rotating_sessions.authentication import Visit
+from rotating_sessions.conf import get_conf
+from rotating_sessions.exceptions import RefreshRequired, SessionEnded
+from rotating_sessions.services import find_user
+from rotating_sessions.tokens.access import AccessClaims
+from rotating_sessions.transports import (
+    COOKIE,
+    access_cookie_name,
+    clear_cookies,
+    forbid_caching,
+    hide_cookies,
+    refuse,
+)
+
+__all__ = ["enter", "is_exempt", "leave"]
+
+
+def enter(request: HttpRequest, visit: Visit) -> HttpResponseBase | None:
+    """Tell the request who asks; return the answer if it may not go on."""
+    hide_cookies(request)
+    request.session_visit = visit  # type: ignore[attr-defined]
+    request.session_family = visit.family  # type: ignore[attr-defined]
+    if visit.family is not None:
+        _attach_user(request, visit.family)
+    elif not hasattr(request, "user"):
+        request.user = AnonymousUser()
+    if visit.refusal is None or _goes_on(request, visit):
+        return None
+    if isinstance(visit.refusal, RefreshRequired) and _is_navigation(request, visit):
+        page = _refresh_page(request)
+        if page is not None:
+            return page
+    return refuse(visit.refusal)
+
+
+def leave(
+    request: HttpRequest, visit: Visit, response: HttpResponseBase
+) -> HttpResponseBase:
+    """Clear the cookies of an ended session, and keep caches from mixing people up."""
+    ended = isinstance(visit.refusal, SessionEnded) and visit.transport == COOKIE
+    if ended and access_cookie_name() not in response.cookies:
+        clear_cookies(response)
+    if not is_exempt(request):
+        patch_vary_headers(response, ("Authorization", "Cookie"))
+    return response
+
+
+def _attach_user(request: HttpRequest, family: AccessClaims) -> None:
+    def read() -> AbstractBaseUser | AnonymousUser:
+        return find_user(family) or AnonymousUser()
+
+    user = SimpleLazyObject(read)
+
+    async def auser() -> SimpleLazyObject[AbstractBaseUser | AnonymousUser]:
+        # Evaluated where queries are allowed; the object then holds the user.
+        await sync_to_async(bool)(user)
+        return user
+
+    request.user = user  # type: ignore[assignment]
+    request.auser = auser  # type: ignore[assignment]
+
+
+def _goes_on(request: HttpRequest, visit: Visit) -> bool:
+    """Tell whether a refused request goes on all the same, as anonymous."""
+    if request.method == "OPTIONS":
+        return True
+    if isinstance(visit.refusal, SessionEnded) and _is_navigation(request, visit):
+        return True
+    try:
+        match = resolve(request.path_info, getattr(request, "urlconf", None))
+    except Resolver404:
+        return False
+    return getattr(match.func, "session_exempt", False)
+
+
+def is_exempt(request: HttpRequest) -> bool:
+    """Tell whether the path is one that the middleware leaves alone altogether."""
+    return request.path_info.startswith(get_conf().exempt_paths)
+
+
+def _is_navigation(request: HttpRequest, visit: Visit) -> bool:
+    """Tell whether a browser asks for a page, rather than a script for data."""
+    return (
+        request.method == "GET"
+        and visit.transport == COOKIE
+        and "text/html" in request.headers.get("Accept", "")
+    )
+
+
+def _refresh_page(request: HttpRequest) -> HttpResponseBase | None:
+    try:
+        page = reverse("rotating_sessions:refresh-page")
+    except NoReverseMatch:
+        return None
+    query = urlencode({"next": request.get_full_path()})
+    response = HttpResponseRedirect(f"{page}?{query}")
+    forbid_caching(response)
+    return response
