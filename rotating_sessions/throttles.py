@@ -28,13 +28,13 @@ class _Throttle(SimpleRateThrottle):
 
     def get_cache_key(self, request: Request, view: APIView) -> str | None:
         """Return a key that tells nothing of whom it counts, nor is chosen by them."""
-        ident = cast(ThrottledView, view).throttle_ident(request)
-        if ident is None:
+        if self._ident is None:
             return None
-        return f"{self.scope}:{sha256(ident.encode()).hexdigest()}"
+        return f"{self.scope}:{sha256(self._ident.encode()).hexdigest()}"
 
     def allow_request(self, request: Request, view: APIView) -> bool:
         """Tell whether the request is within the rate."""
+        self._ident = cast(ThrottledView, view).throttle_ident(request)
         try:
             return super().allow_request(request, view)
         # Every cache client raises errors of its own. A login is still guarded by its

@@ -56,9 +56,16 @@ def start_session(
 
     Returns:
         The tokens: `transports.write_tokens` puts them on a response.
+
+    Raises:
+        ValueError: The transport is not one of TRANSPORTS.
+        Unavailable: The database failed; outside a transaction of the caller's, which
+            gets the database's own error.
     """
     now = timezone.now()
     chosen = transport or get_conf().default_transport
+    if chosen not in get_conf().transports:
+        raise ValueError(f"TRANSPORTS does not allow {chosen!r}.")
     return run_in_transaction(partial(_start, request, user, chosen, now))
 
 
