@@ -109,5 +109,6 @@ def _load(known: _Known, now: datetime) -> None:
 
 
 def _is_within(moment: datetime | None, span: timedelta, now: datetime) -> bool:
-    """Tell whether the moment is past, and less than the span ago."""
-    return moment is not None and timedelta() <= now - moment < span
+    """Tell whether the moment is less than the span away, on either side of now."""
+    # A request that waited while another one polled has an older `now` than that one.
+    return moment is not None and abs(now - moment) < span

@@ -1,40 +1,41 @@
-"""How often one client may try: logins by address and name, refreshes by family."""
+"""How often one client may try: logins by network and name, refreshes by session."""
 
 from __future__ import annotations
 
 import logging
 from hashlib import sha256
-from typing import Protocol, cast
+from typing import Any, Protocol
 
-from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
-from rest_framework.views import APIView
 
 from rotating_sessions.conf import get_conf
+from rotating_sessions.exceptions import InvalidToken
 from rotating_sessions.signals import report
+from rotating_sessions.tokens.refresh import decode_refresh
 
-__all__ = ["LoginThrottle", "RefreshThrottle", "ThrottledView"]
+__all__ = ["LoginThrottle", "RefreshThrottle", "ThrottledView", "throttled_family"]
 
 
 class ThrottledView(Protocol):
     """What a throttle asks of its view."""
 
-    def throttle_ident(self, request: Request) -> str | None:
+    def throttle_ident(self, request: Any) -> str | None:
         """Return whom to count, or None to let the request pass."""
 
 
 class _Throttle(SimpleRateThrottle):
     """A throttle over whom the view names, at a rate of our settings."""
 
-    def get_cache_key(self, request: Request, view: APIView) -> str | None:
+    def get_cache_key(self, request: Any, view: Any) -> str | None:
         """Return a key that tells nothing of whom it counts, nor is chosen by them."""
         if self._ident is None:
             return None
         return f"{self.scope}:{sha256(self._ident.encode()).hexdigest()}"
 
-    def allow_request(self, request: Request, view: APIView) -> bool:
+    def allow_request(self, request: Any, view: Any) -> bool:
         """Tell whether the request is within the rate."""
-        self._ident = cast(ThrottledView, view).throttle_ident(request)
+        throttled: ThrottledView = view
+        self._ident = throttled.throttle_ident(request)
         try:
             return super().allow_request(request, view)
         # Every cache client raises errors of its own. A login is still guarded by its
@@ -62,3 +63,11 @@ class RefreshThrottle(_Throttle):
     def get_rate(self) -> str | None:
         """Return REFRESH_RATE."""
         return get_conf().refresh_rate
+
+
+def throttled_family(refresh: str | None) -> str | None:
+    """Return whom a refresh counts for: what is no token of ours costs no query."""
+    try:
+        return str(decode_refresh(refresh or "").family_id)
+    except InvalidToken:
+        return None

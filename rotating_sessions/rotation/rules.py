@@ -19,8 +19,7 @@ from rotating_sessions.rotation.values import (
 __all__ = ["decide", "decide_use"]
 
 
-# One return for each row of the table is how it stays a table.
-def decide(  # noqa: C901, PLR0911
+def decide(
     family: FamilyState, presented: PresentedToken, now: datetime, policy: Policy
 ) -> Decision:
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -32,7 +33,7 @@ from rotating_sessions.services.transactions import (
     run_in_transaction,
     write_database,
 )
-from rotating_sessions.signals import session_started
+from rotating_sessions.signals import report, session_started
 from rotating_sessions.tokens.refresh import digest_refresh, encode_refresh
 from rotating_sessions.transports import TokenPair, read_refresh_cookie
 
@@ -72,7 +73,12 @@ def start_session(
 def _start(
     request: HttpRequest, user: AbstractBaseUser, transport: str, now: datetime
 ) -> TokenPair:
-    family, refresh = _create_family(user, read_client(request), transport, now)
+    client = read_client(request)
+    if client.network is None:
+        # A session whose address nobody knows is bound to nothing: perhaps a proxy that
+        # the settings do not name.
+        report("address_unknown", level=logging.WARNING)
+    family, refresh = _create_family(user, client, transport, now)
     _replace_session(request, family, now)
     if get_conf().session_limit is not None:
         # Once committed: whoever commits last sees all the others, so that no lock has

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.decorators import method_decorator
@@ -13,6 +15,7 @@ from django.views.decorators.debug import sensitive_variables
 from rotating_sessions.clients import read_client
 from rotating_sessions.exceptions import InvalidToken, SessionError, Unavailable
 from rotating_sessions.services import refresh_session
+from rotating_sessions.throttles import RefreshThrottle, throttled_family
 from rotating_sessions.transports import (
     COOKIE,
     clear_cookies,
@@ -38,10 +41,17 @@ class RefreshPage(View):
         """Show the form."""
         return _show(request, _checked_next(request, request.GET.get("next")))
 
+    def throttle_ident(self, request: HttpRequest) -> str | None:
+        """Count by session, together with the refresh endpoint."""
+        return throttled_family(read_refresh_cookie(request))
+
     @sensitive_variables()
     def post(self, request: HttpRequest) -> HttpResponse:
         """Refresh and go on; where the session has ended, go on as anonymous."""
         target = _checked_next(request, request.POST.get("next"))
+        throttle = RefreshThrottle()
+        if not throttle.allow_request(request, self):
+            return _show(request, target, status=429, wait=throttle.wait())
         response = HttpResponseRedirect(target)
         value = read_refresh_cookie(request)
         try:
@@ -50,7 +60,7 @@ class RefreshPage(View):
             client = read_client(request)
             pair = refresh_session(value, client=client, transport=COOKIE)
         except Unavailable as error:
-            return _show(request, target, error)
+            return _show(request, target, status=error.status)
         except SessionError:
             clear_cookies(response)
         else:
@@ -59,16 +69,13 @@ class RefreshPage(View):
 
 
 def _show(
-    request: HttpRequest, target: str, error: Unavailable | None = None
+    request: HttpRequest, target: str, *, status: int = 200, wait: float | None = None
 ) -> HttpResponse:
-    response = render(
-        request,
-        "rotating_sessions/refresh.html",
-        {"next": target, "error": error},
-        status=error.status if error else 200,
-    )
-    for name, value in (error.headers if error else {}).items():
-        response.headers[name] = value
+    context = {"next": target, "failed": status != 200}
+    page = "rotating_sessions/refresh.html"
+    response = render(request, page, context, status=status)
+    if status != 200:
+        response.headers["Retry-After"] = str(math.ceil(wait or 1))
     forbid_caching(response)
     return response
 

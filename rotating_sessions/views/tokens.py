@@ -34,8 +34,11 @@ from rotating_sessions.services import (
     revoke_session,
     start_session,
 )
-from rotating_sessions.throttles import LoginThrottle, RefreshThrottle
-from rotating_sessions.tokens.refresh import decode_refresh
+from rotating_sessions.throttles import (
+    LoginThrottle,
+    RefreshThrottle,
+    throttled_family,
+)
 from rotating_sessions.transports import (
     COOKIE,
     HEADER,
@@ -103,10 +106,7 @@ class RefreshView(Endpoint):
     def throttle_ident(self, request: Request) -> str | None:
         """Count by session; what is no token of ours costs nothing to refuse."""
         value, _transport = _presented(self, request)
-        try:
-            return str(decode_refresh(value or "").family_id)
-        except InvalidToken:
-            return None
+        return throttled_family(value)
 
     @sensitive_variables()
     def post(self, request: Request) -> HttpResponseBase:
