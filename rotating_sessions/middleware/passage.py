@@ -33,10 +33,8 @@ def enter(request: HttpRequest, visit: Visit) -> HttpResponseBase | None:
     hide_cookies(request)
     request.session_visit = visit  # type: ignore[attr-defined]
     request.session_family = visit.family  # type: ignore[attr-defined]
-    if visit.family is not None:
+    if visit.family is not None or not hasattr(request, "user"):
         _attach_user(request, visit.family)
-    elif not hasattr(request, "user"):
-        request.user = AnonymousUser()
     if visit.refusal is None or _goes_on(request, visit):
         return None
     if isinstance(visit.refusal, RefreshRequired) and _is_navigation(request, visit):
@@ -58,9 +56,10 @@ def leave(
     return response
 
 
-def _attach_user(request: HttpRequest, family: AccessClaims) -> None:
+def _attach_user(request: HttpRequest, family: AccessClaims | None) -> None:
     def read() -> AbstractBaseUser | AnonymousUser:
-        return find_user(family) or AnonymousUser()
+        user = None if family is None else find_user(family)
+        return user or AnonymousUser()
 
     user = SimpleLazyObject(read)
 

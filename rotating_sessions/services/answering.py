@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
 from rotating_sessions.clients import Client
 from rotating_sessions.conf import get_conf
 from rotating_sessions.models import RefreshToken, SessionFamily
-from rotating_sessions.rotation import Decision, Verdict
+from rotating_sessions.rotation import Decision, Successor, Verdict
 from rotating_sessions.services.reading import families, password_state
 from rotating_sessions.services.transactions import announce, write_database
 from rotating_sessions.signals import lost_commit, network_changed, session_refreshed
@@ -40,9 +41,8 @@ class Turn:
 
 def issue(turn: Turn) -> TokenPair | None:
     """Make the decision's successor the newest token, and answer with it."""
-    family, successor, now = turn.family, turn.decision.successor, turn.now
-    if successor is None:
-        raise AssertionError("This verdict comes with a successor.")
+    family, now = turn.family, turn.now
+    successor = cast(Successor, turn.decision.successor)
     refresh = encode_refresh(
         family_id=family.pk,
         generation=successor.generation,
@@ -74,9 +74,7 @@ def issue(turn: Turn) -> TokenPair | None:
 
 def keep(turn: Turn) -> TokenPair | None:
     """Answer access only; write at most a confirmation and a network."""
-    family, generation = turn.family, turn.decision.generation
-    if generation is None:
-        raise AssertionError("This verdict comes with a generation.")
+    family, generation = turn.family, cast(int, turn.decision.generation)
     changes: dict[str, object] = {}
     if turn.decision.verdict is Verdict.CONFIRM:
         changes = {"confirmed_at": turn.now, "displaced": 0}

@@ -23,6 +23,7 @@ from rotating_sessions.exceptions import (
     SessionEnded,
     SessionError,
     SessionExpired,
+    Unavailable,
 )
 from rotating_sessions.models import RevokedReason, SessionFamily
 from rotating_sessions.rotation import (
@@ -95,10 +96,8 @@ def _refresh(
     locked = lock_family(family)
     if locked is None:
         return InvalidToken()
-    outcome = _carry_out(_decide(locked, token, client), token)
-    if outcome is None:
-        raise AssertionError("A locked row changed under its lock.")
-    return outcome
+    # A locked row does not change. Where a database cannot lock, the client retries.
+    return _carry_out(_decide(locked, token, client), token) or Unavailable()
 
 
 def _decide(family: SessionFamily, token: RefreshToken, client: Client) -> Turn:

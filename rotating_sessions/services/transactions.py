@@ -32,7 +32,7 @@ __all__ = [
 # What a database raises that is down, read-only (PostgreSQL: InternalError) or full.
 DATABASE_FAILURES = (OperationalError, InterfaceError, InternalError)
 
-_RETRIES = 3
+_MAX_RETRIES = 3
 _POSTGRESQL = {"40001", "40P01"}  # serialization failure, deadlock
 _MYSQL = {1213, 1205, 1020}  # deadlock, lock wait timeout, snapshot changed
 _SQLITE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -55,16 +55,17 @@ def run_durably(work: Callable[[], _Result], using: str | None = None) -> _Resul
     Raises:
         Unavailable: The database failed, or the fate of the commit is unknown.
     """
-    for attempt in range(_RETRIES + 1):
+    retries = 0
+    while True:
         try:
             with transaction.atomic(using=using or write_database(), durable=True):
                 return work()
         except DATABASE_FAILURES as error:
-            if attempt == _RETRIES or not _is_transient(error):
+            if retries == _MAX_RETRIES or not _is_transient(error):
                 raise Unavailable from error
+        retries += 1
         # Jitter, so that those who collided do not collide again.
-        time.sleep(random.uniform(0, 0.02) * 2**attempt)  # noqa: S311 - no secret
-    raise AssertionError  # pragma: no cover - the last attempt returns or raises
+        time.sleep(random.uniform(0, 0.02) * 2**retries)  # noqa: S311 - no secret
 
 
 def run_in_transaction(work: Callable[[], _Result]) -> _Result:
