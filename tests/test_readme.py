@@ -1,0 +1,143 @@
+"""README says what the code does: its settings, its codes, and its quick start."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import Field, fields
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.core.management import get_commands
+
+from rotating_sessions import exceptions, signals
+from rotating_sessions.conf import Conf
+from rotating_sessions.exceptions import SessionError
+
+README = Path(__file__).parent.parent / "README.md"
+
+LOG_IN = """
+import json
+from django.contrib.auth import get_user_model
+from django.test import Client
+get_user_model().objects.create_user("ada", password="lovelace")
+client = Client()
+answer = client.post(
+    "/auth/login/",
+    json.dumps({"username": "ada", "password": "lovelace"}),
+    content_type="application/json",
+).json()
+for _ in range(2):
+    refresh = json.dumps({"refresh": answer["refresh"]})
+    refreshed = client.post("/auth/refresh/", refresh, content_type="application/json")
+    assert refreshed.status_code == 200, refreshed.content
+listed = client.get(
+    "/auth/sessions/", HTTP_AUTHORIZATION="Bearer " + refreshed.json()["access"]
+)
+print("sessions:", len(listed.json()["results"]))
+"""
+
+
+def text() -> str:
+    """Return the README."""
+    return README.read_text(encoding="utf-8")
+
+
+def table(heading: str) -> list[list[str]]:
+    """Return the cells of the first table below a heading, its header left out."""
+    section = text().split(f"\n{heading}\n", 1)[1]
+    rows = re.findall(r"^\|(.*)\|$", section.split("\n#", 1)[0], re.MULTILINE)
+    return [[cell.strip() for cell in row.split(" | ")] for row in rows[2:]]
+
+
+def spell(value: object) -> str:
+    """Return a default as README spells it: spans in words, numbers plain."""
+    if isinstance(value, timedelta):
+        seconds = int(value.total_seconds())
+        units = {"days": 86400, "minutes": 60, "seconds": 1}
+        # One minute is 60 seconds here, as in the text around the table.
+        name = next(
+            n for n, size in units.items() if seconds % size == 0 < seconds > size
+        )
+        return f"{seconds // units[name]} {name}"
+    if type(value) is int:
+        return str(value)
+    return "`" + repr(value).replace("'", '"') + "`"
+
+
+def test_the_settings_table_lists_every_setting_in_its_order() -> None:
+    """README's settings are those of Conf, none more and none less."""
+    names = [row[0].strip("`") for row in table("## Settings")]
+
+    assert names == [field.name.upper() for field in fields(Conf)]
+
+
+@pytest.mark.parametrize("field", fields(Conf), ids=lambda field: field.name)
+def test_the_settings_table_states_the_default(field: Field[object]) -> None:
+    """README's defaults are those of Conf."""
+    stated = {row[0].strip("`").lower(): row[1] for row in table("## Settings")}
+
+    assert stated[field.name] == spell(field.default)
+
+
+def test_every_code_of_ours_is_explained() -> None:
+    """A client finds each status and code that it can meet in README's table."""
+    stated = {(row[0], row[1].strip("`")) for row in table("### Errors")}
+    errors = [getattr(exceptions, name) for name in exceptions.__all__]
+    errors.remove(SessionError)
+
+    unexplained = [
+        error
+        for error in errors
+        if not any(
+            str(error.status) in statuses and error.code == code
+            for statuses, code in stated
+        )
+    ]
+
+    assert not unexplained
+
+
+def test_every_signal_and_command_is_named() -> None:
+    """A feature that README does not name is a feature that nobody finds."""
+    own = [name for name, app in get_commands().items() if app == "rotating_sessions"]
+    sent = [name for name in signals.__all__ if name not in {"announce", "report"}]
+
+    unnamed = [name for name in own + sent if name not in text()]
+
+    assert own
+    assert not unnamed
+
+
+def test_the_quick_start_works_when_pasted(tmp_path: Path) -> None:
+    """A new project with README's lines in it migrates, logs in and refreshes."""
+    settings, urls = re.findall(
+        r"```python\n# (?:settings|urls)\.py\n(.*?)```", text(), re.DOTALL
+    )
+    env = {name: value for name, value in os.environ.items() if "DJANGO" not in name}
+    env["PYTHONPATH"] = str(README.parent)
+
+    def run(*command: str) -> str:
+        return subprocess.run(  # noqa: S603 - our own lines
+            [sys.executable, *command],
+            cwd=tmp_path,
+            env=env,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+
+    run("-m", "django", "startproject", "site_of_mine", ".")
+    for name, lines in (("settings", settings), ("urls", urls)):
+        with (tmp_path / "site_of_mine" / f"{name}.py").open("a") as file:
+            file.write("\n" + lines)
+    with (tmp_path / "site_of_mine" / "settings.py").open("a") as file:
+        file.write('\nALLOWED_HOSTS = ["testserver"]\n')
+    run("manage.py", "migrate", "-v0")
+
+    output = run("manage.py", "shell", "-v0", "-c", LOG_IN)
+
+    assert "sessions: 1" in output
