@@ -134,7 +134,7 @@ class RefreshToken(models.Model):
         default_permissions = ("view",)
         constraints = [
             models.UniqueConstraint(
-                fields=["family", "generation"], name="one_token_per_generation"
+                fields=["family", "generation"], name="rotating_sessions_token_unique"
             )
         ]
 

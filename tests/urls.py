@@ -5,7 +5,20 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 
+from tests import views
+
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("auth/", include("rotating_sessions.urls")),
+    path("plain/", views.plain),
+    path("plain-async/", views.plain_async),
+    path("whoami/", views.whoami),
+    path("whoami-async/", views.whoami_async),
+    path("hooks/whoami/", views.whoami),
+    path("status/", views.status),
+    path("page/", views.page),
+    path("", views.front_page),
+    path("broken/", views.broken),
+    path("api/profile/", views.ProfileView.as_view()),
+    path("api/staff/", views.StaffView.as_view()),
 ]

@@ -182,7 +182,8 @@ class Migration(migrations.Migration):
                 "default_permissions": ("view",),
                 "constraints": [
                     models.UniqueConstraint(
-                        fields=("family", "generation"), name="one_token_per_generation"
+                        fields=("family", "generation"),
+                        name="rotating_sessions_token_unique",
                     )
                 ],
             },
