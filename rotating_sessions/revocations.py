@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, router
+from django.db import InterfaceError, InternalError, OperationalError, router
 
 from rotating_sessions.conf import get_conf
 from rotating_sessions.exceptions import Unavailable
@@ -63,7 +63,9 @@ def add(family_ids: Iterable[UUID], now: datetime) -> None:
 
 def is_due(now: datetime) -> bool:
     """Tell whether `poll` has anything to do at this moment."""
-    return not _is_within(_known.tried_at, get_conf().poll_interval, now)
+    conf = get_conf()
+    usable = _is_within(_known.loaded_at, conf.max_staleness, now)
+    return not (usable and _is_within(_known.tried_at, conf.poll_interval, now))
 
 
 def poll(now: datetime) -> None:
@@ -83,7 +85,7 @@ def poll(now: datetime) -> None:
     try:
         if known.loaded_at is None or is_due(now):
             _load(known, now)
-    except (OperationalError, InterfaceError) as error:
+    except (OperationalError, InterfaceError, InternalError) as error:
         known.tried_at = now if usable else None
         report("revocations_stale", level=logging.WARNING)
         if not usable:
@@ -103,8 +105,10 @@ def _load(known: _Known, now: datetime) -> None:
     families = SessionFamily.objects.using(router.db_for_write(SessionFamily))
     rows = families.filter(revoked_at__gt=since).only("revoked_at")
     found = {row.pk: cast(datetime, row.revoked_at) for row in rows}
-    kept = {pk: at for pk, at in known.revoked_at.copy().items() if at > horizon}
-    known.revoked_at = {**kept, **found}
+    # In place: another thread may be adding what it has just revoked.
+    known.revoked_at.update(found)
+    for pk in [pk for pk, at in known.revoked_at.copy().items() if at <= horizon]:
+        del known.revoked_at[pk]
     known.loaded_at = known.tried_at = now
 
 

@@ -140,8 +140,13 @@ def _check_retention(conf: Conf) -> Iterator[CheckMessage]:
 def _check_rates(conf: Conf) -> Iterator[CheckMessage]:
     for name in ("login_rate", "refresh_rate"):
         try:
-            SimpleRateThrottle.parse_rate(None, getattr(conf, name))  # type: ignore[arg-type]
+            limit, _span = SimpleRateThrottle.parse_rate(
+                None,  # type: ignore[arg-type]
+                getattr(conf, name),
+            )
         except (ValueError, KeyError, IndexError):
+            limit = 0
+        if limit is not None and limit < 1:
             yield _error(12, f"{name.upper()} has to look like '20/min', or be None.")
 
 

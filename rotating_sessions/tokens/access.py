@@ -30,8 +30,9 @@ _HEADER_FIELDS = {"alg", "kid", "typ"}
 _TEXT_CLAIMS = ("sub", "sid", "jti")
 _NUMBER_CLAIMS = ("gen", "iat", "exp", "auth_time")
 _REQUIRED_CLAIMS = [*_TEXT_CLAIMS, *_NUMBER_CLAIMS, "iss", "aud", "net"]
-# The last second of the year 9999: later moments are no datetime.
-_MAX_MOMENT = 253_402_300_799
+# The last second of the year 9999, beyond which nothing is a datetime. No generation is
+# as high either: that would take a refresh a second for eight thousand years.
+_MAX_NUMBER = 253_402_300_799
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +137,7 @@ def _read_claims(payload: Mapping[str, Any]) -> AccessClaims:
     if (
         not all(type(text) is str for text in texts)
         or not all(type(number) is int for number in numbers)
-        or not all(0 <= number <= _MAX_MOMENT for number in numbers)
+        or not all(0 <= number <= _MAX_NUMBER for number in numbers)
         or type(networks) is not list
         or not all(type(network) is str for network in networks)
     ):

@@ -1,0 +1,1 @@
+"""A model of clients, thieves and time around the shipped `rotation.decide`."""
