@@ -24,6 +24,16 @@ from rotating_sessions.services import revoke_sessions
 __all__ = ["RefreshTokenInline", "SessionFamilyAdmin"]
 
 
+_HIDDEN_FIELDS = {
+    "secret",
+    "current_digest",
+    "previous_digest",
+    "auth_hash",
+    "networks",
+    "refresh_tokens",
+}
+
+
 class _ReadOnly:
     """Staff may look, never add, change or delete: to end a session is to revoke it."""
 
@@ -114,6 +124,11 @@ class SessionFamilyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         "expires_at",
     )
     readonly_fields = fields
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        """Deny filters that would tell a hidden field letter by letter."""
+        hidden = lookup.split("__", maxsplit=1)[0] in _HIDDEN_FIELDS
+        return not hidden and super().lookup_allowed(lookup, value, request)
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
         """Search by what the site's users log in with."""

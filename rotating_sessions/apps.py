@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from django.apps import AppConfig
-from django.conf import settings
+from django.apps import AppConfig, apps
+from django.contrib.auth import get_user_model
 from django.db.models.signals import pre_delete
 from django.utils.translation import gettext_lazy as _
 
@@ -21,8 +21,9 @@ class RotatingSessionsConfig(AppConfig):
         from rotating_sessions import checks, services  # noqa: PLC0415
 
         checks.register_checks()
-        pre_delete.connect(
-            services.revoke_sessions_of_deleted_user,
-            sender=settings.AUTH_USER_MODEL,
-            dispatch_uid="rotating_sessions.revoke_sessions_of_deleted_user",
-        )
+        # Each by name: a receiver for every model would slow down every deletion.
+        for model in apps.get_models():
+            if model._meta.concrete_model is get_user_model():  # noqa: SLF001 - Django's
+                pre_delete.connect(
+                    services.revoke_sessions_of_deleted_user, sender=model
+                )

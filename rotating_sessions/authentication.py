@@ -8,7 +8,7 @@ confirmation written by an authenticator would be rolled back with the view.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
@@ -28,6 +28,7 @@ from rotating_sessions.exceptions import (
     RefreshRequired,
     SessionEnded,
     SessionError,
+    TooEarly,
 )
 from rotating_sessions.tokens.access import AccessClaims, decode_access
 from rotating_sessions.tokens.keys import get_key_ring
@@ -40,6 +41,7 @@ __all__ = [
     "enforce_csrf",
     "identify",
     "read_visit",
+    "refuse_early_data",
     "session_exempt",
 ]
 
@@ -116,13 +118,26 @@ def identify(request: HttpRequest, now: datetime) -> Visit:
     return Visit(claims=claims, transport=bearer.transport, refusal=refusal)
 
 
+def refuse_early_data(request: HttpRequest) -> None:
+    """
+    Refuse a request that came in TLS early data.
+
+    Raises:
+        TooEarly: It did, and an attacker could send it again.
+    """
+    if request.headers.get("Early-Data") == "1":
+        raise TooEarly
+
+
 def enforce_csrf(request: HttpRequest) -> None:
     """
-    Make sure that a request which cookies speak for comes from the site itself.
+    Make sure that an unsafe request by cookie comes from the site itself.
 
     Raises:
         CrossSiteRequest: Django's CSRF check fails, or the browser names another site.
     """
+    if request.method in {"GET", "HEAD", "OPTIONS", "TRACE"}:
+        return
     if request.headers.get("Sec-Fetch-Site") == "cross-site":
         raise CrossSiteRequest
     check = CSRFCheck(lambda _request: HttpResponse())
@@ -151,6 +166,9 @@ class RotatingSessionAuthentication(BaseAuthentication):
         user = django_request(request).user
         if not user.is_authenticated:
             ended = SessionEnded()
+            # For the middleware, which forgets the cookies on the way out.
+            refused = replace(visit, refusal=ended)
+            django_request(request).session_visit = refused  # type: ignore[attr-defined]
             detail = {"detail": str(ended), "code": ended.code}
             raise AuthenticationFailed(detail, ended.code)
         return cast(AbstractBaseUser, user), visit.family

@@ -22,6 +22,10 @@ UNKNOWN_DEVICE = "Unknown device"
 _LOCAL_PEER = "127.0.0.1"
 _FORWARDED = "HTTP_X_FORWARDED_FOR"
 
+# Characters: ten proxies with long addresses. What is longer is nobody's chain, and
+# would fill the cache.
+_MAX_CHAIN = 512
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
@@ -60,12 +64,19 @@ def read_address(meta: Mapping[str, object]) -> str | None:
     outermost trusted proxy saw: what stands left of it the client could have written.
     """
     conf = get_conf()
-    return _find_address(
-        str(meta.get("REMOTE_ADDR") or ""),
-        str(meta.get(_FORWARDED) or ""),
-        len(conf.trusted_proxies) or conf.trusted_proxy_count,
-        conf.trusted_proxies,
-    )
+    peer = str(meta.get("REMOTE_ADDR") or "")
+    proxies = len(conf.trusted_proxies) or conf.trusted_proxy_count
+    if not proxies:
+        return _find_peer(peer)
+    # Only as many hops as are trusted, and the peer as the last of them: the rest of
+    # the header is the client's own invention.
+    hops = [hop for hop in str(meta.get(_FORWARDED) or "").split(",") if hop.strip()]
+    chain = ",".join([*hops[-proxies:], peer or _LOCAL_PEER])
+    if len(chain) > _MAX_CHAIN:
+        return None
+    found = _find_behind(chain, proxies, conf.trusted_proxies)
+    # Whoever came past the proxies is a client by its own address.
+    return found or (_find_peer(peer) if conf.trusted_proxies else None)
 
 
 def describe_device(user_agent: str) -> str:
@@ -78,20 +89,15 @@ def describe_device(user_agent: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _find_address(
-    peer: str, forwarded: str, proxies: int, trusted: tuple[str, ...]
-) -> str | None:
-    if not proxies:
-        return _ask_ipware({"REMOTE_ADDR": peer})
-    # Only as many hops as are trusted, and the peer as the last of them: the rest of
-    # the header is the client's own invention.
-    hops = [hop for hop in forwarded.split(",") if hop.strip()]
-    chain = ",".join([*hops[-proxies:], peer or _LOCAL_PEER])
-    if not trusted:
-        return _ask_ipware({_FORWARDED: chain}, proxy_count=proxies)
-    found = _ask_ipware({_FORWARDED: chain}, proxy_list=list(trusted))
-    # Whoever came past the proxies is a client by its own address.
-    return found or _ask_ipware({"REMOTE_ADDR": peer})
+def _find_peer(peer: str) -> str | None:
+    return _ask_ipware({"REMOTE_ADDR": peer})
+
+
+@lru_cache(maxsize=4096)
+def _find_behind(chain: str, count: int, trusted: tuple[str, ...]) -> str | None:
+    if trusted:
+        return _ask_ipware({_FORWARDED: chain}, proxy_list=list(trusted))
+    return _ask_ipware({_FORWARDED: chain}, proxy_count=count)
 
 
 def _ask_ipware(

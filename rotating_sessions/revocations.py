@@ -28,6 +28,11 @@ from rotating_sessions.signals import report
 __all__ = ["add", "is_due", "is_revoked", "poll", "reset"]
 
 
+# Windows overlap, because a commit may come later than the `revoked_at` in it: by as
+# long as a transaction that revokes may take.
+_OVERLAP = timedelta(minutes=5)
+
+
 class _Known:
     """The set and its age. A new one replaces it whole after a fork."""
 
@@ -36,6 +41,7 @@ class _Known:
         self.revoked_at: dict[UUID, datetime] = {}
         self.loaded_at: datetime | None = None
         self.tried_at: datetime | None = None
+        self.failures = 0
 
 
 _known = _Known()
@@ -48,7 +54,9 @@ def reset() -> None:
 
 
 # A child that inherited the set would also inherit its age, and perhaps a held lock.
-os.register_at_fork(after_in_child=reset)
+# Windows has no fork, and no such function.
+if hasattr(os, "register_at_fork"):  # pragma: no branch
+    os.register_at_fork(after_in_child=reset)
 
 
 def is_revoked(family_id: UUID) -> bool:
@@ -80,13 +88,19 @@ def poll(now: datetime) -> None:
     """
     known = _known
     usable = _is_within(known.loaded_at, get_conf().max_staleness, now)
+    failures = known.failures
     if not known.lock.acquire(blocking=not usable):
         return
     try:
-        if known.loaded_at is None or is_due(now):
+        if not usable and known.failures > failures:
+            # It failed while this request waited: those in the queue do not each wait
+            # for a failure of their own.
+            raise Unavailable
+        if is_due(now):
             _load(known, now)
     except (OperationalError, InterfaceError, InternalError) as error:
-        known.tried_at = now if usable else None
+        known.tried_at = now
+        known.failures += 1
         report("revocations_stale", level=logging.WARNING)
         if not usable:
             raise Unavailable from error
@@ -99,9 +113,8 @@ def _load(known: _Known, now: datetime) -> None:
     # Longer than any access token lives, from the moment its family was revoked.
     horizon = now - conf.access_lifetime - conf.max_staleness - CLOCK_SKEW
     since = horizon
-    if known.loaded_at is not None:
-        # Windows overlap, because a commit may come later than its `revoked_at`.
-        since = max(horizon, min(known.loaded_at, now) - conf.max_staleness)
+    if known.loaded_at is not None and known.loaded_at <= now:
+        since = max(horizon, known.loaded_at - _OVERLAP)
     families = SessionFamily.objects.using(router.db_for_write(SessionFamily))
     rows = families.filter(revoked_at__gt=since).only("revoked_at")
     found = {row.pk: cast(datetime, row.revoked_at) for row in rows}

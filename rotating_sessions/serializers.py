@@ -9,7 +9,6 @@ from rest_framework import serializers
 
 from rotating_sessions.conf import get_conf
 from rotating_sessions.models import SessionFamily
-from rotating_sessions.transports import COOKIE, HEADER
 
 __all__ = [
     "LoginSerializer",
@@ -32,11 +31,19 @@ class TextField(serializers.CharField):
         return data
 
 
+class TokenField(TextField):
+    """A token: whatever is in it, the codec refuses what is malformed."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_blank=True, **kwargs)
+        self.validators = []
+
+
 class LoginSerializer(serializers.Serializer[dict[str, str]]):
     """The user model's username field, `password`, and perhaps a transport."""
 
     password = TextField(max_length=4096)
-    transport = serializers.ChoiceField(choices=[HEADER, COOKIE], required=False)
+    transport = TextField(required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -54,7 +61,7 @@ class LoginSerializer(serializers.Serializer[dict[str, str]]):
 class RefreshSerializer(serializers.Serializer[dict[str, str]]):
     """The refresh token, in header transport."""
 
-    refresh = TextField(required=False, allow_blank=True)
+    refresh = TokenField(required=False)
 
 
 class LogoutEverywhereSerializer(serializers.Serializer[dict[str, Any]]):

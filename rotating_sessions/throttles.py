@@ -6,6 +6,7 @@ import logging
 from hashlib import sha256
 from typing import Any, Protocol
 
+from django.views.decorators.debug import sensitive_variables
 from rest_framework.throttling import SimpleRateThrottle
 
 from rotating_sessions.conf import get_conf
@@ -65,6 +66,7 @@ class RefreshThrottle(_Throttle):
         return get_conf().refresh_rate
 
 
+@sensitive_variables()
 def throttled_family(refresh: str | None) -> str | None:
     """Return whom a refresh counts for: what is no token of ours costs no query."""
     try:

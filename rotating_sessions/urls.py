@@ -21,6 +21,7 @@ _refresh = never_atomic(session_exempt(RefreshView.as_view()))
 _refresh_page = never_atomic(session_exempt(RefreshPage.as_view()))
 _logout = never_atomic(session_exempt(LogoutView.as_view()))
 _logout_everywhere = never_atomic(LogoutEverywhereView.as_view())
+_sessions = never_atomic(SessionListView.as_view())
 _session = never_atomic(SessionView.as_view())
 
 urlpatterns = [
@@ -29,6 +30,6 @@ urlpatterns = [
     path("refresh-page/", _refresh_page, name="refresh-page"),
     path("logout/", _logout, name="logout"),
     path("logout-everywhere/", _logout_everywhere, name="logout-everywhere"),
-    path("sessions/", SessionListView.as_view(), name="sessions"),
+    path("sessions/", _sessions, name="sessions"),
     path("sessions/<str:family_id>/", _session, name="session"),
 ]

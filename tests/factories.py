@@ -39,7 +39,7 @@ class SessionFamilyFactory(factory.django.DjangoModelFactory):
         model = SessionFamily
 
     class Params:
-        now = factory.LazyFunction(timezone.now)
+        now = factory.LazyFunction(lambda: timezone.now())  # noqa: PLW0108 - patched
 
     user = factory.SubFactory(UserFactory)
     user_pk = factory.LazyAttribute(lambda family: str(family.user.pk))

@@ -15,6 +15,7 @@ urlpatterns = [
     path("whoami/", views.whoami),
     path("whoami-async/", views.whoami_async),
     path("hooks/whoami/", views.whoami),
+    path("hooks/broken/", views.broken),
     path("status/", views.status),
     path("page/", views.page),
     path("", views.front_page),

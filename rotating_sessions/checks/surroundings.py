@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from django.conf import settings
+from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.core import checks
 from django.core.checks import CheckMessage, Error
 from django.db import connections
+from django.middleware.csrf import CsrfViewMiddleware
 from django.urls import NoReverseMatch, reverse
 from django.utils.encoding import force_bytes
+from django.utils.module_loading import import_string
 
 from rotating_sessions.checks.values import MIN_KEY_BYTES, has_right_types
 from rotating_sessions.conf import Conf, get_conf
@@ -19,8 +22,6 @@ from rotating_sessions.transports import COOKIE
 __all__ = ["check_deployment", "check_surroundings"]
 
 _MIDDLEWARE = "rotating_sessions.middleware.RotatingSessionMiddleware"
-_AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
-_CSRF = "django.middleware.csrf.CsrfViewMiddleware"
 _PROCESS_CACHES = ("locmem.LocMemCache", "dummy.DummyCache")
 
 _Checks = tuple[Callable[[Conf], Iterator[CheckMessage]], ...]
@@ -52,15 +53,27 @@ def _warning(number: int, text: str, hint: str) -> checks.Warning:
 
 
 def _check_middleware(conf: Conf) -> Iterator[CheckMessage]:
-    installed = list(settings.MIDDLEWARE)
-    if _MIDDLEWARE not in installed:
+    names = list(settings.MIDDLEWARE)
+    if _MIDDLEWARE not in names:
         yield _error(20, f"MIDDLEWARE has to contain {_MIDDLEWARE!r}.")
         return
-    own = installed.index(_MIDDLEWARE)
-    if _AUTHENTICATION in installed[own:]:
-        yield _error(21, f"{_MIDDLEWARE!r} has to come after {_AUTHENTICATION!r}.")
-    if COOKIE in conf.transports and _CSRF not in installed:
-        yield _error(22, f"cookie transport needs {_CSRF!r} in MIDDLEWARE.")
+    installed = [import_string(name) for name in names]
+    after = installed[names.index(_MIDDLEWARE) :]
+    if any(_is_a(part, AuthenticationMiddleware) for part in after):
+        yield _error(21, f"{_MIDDLEWARE!r} has to come after AuthenticationMiddleware.")
+    protected = any(_is_a(part, CsrfViewMiddleware) for part in installed)
+    if COOKIE in conf.transports and not protected:
+        yield _error(22, "Cookie transport needs CsrfViewMiddleware in MIDDLEWARE.")
+
+
+def _is_a(part: object, kind: type) -> bool:
+    """Tell whether a middleware is of this class: sites subclass Django's."""
+    return isinstance(part, type) and issubclass(part, kind)
+
+
+def _check_time_zone(_conf: Conf) -> Iterator[CheckMessage]:
+    if not settings.USE_TZ:
+        yield _error(27, "Moments are compared across hosts: USE_TZ has to be True.")
 
 
 def _check_insecure_cookies(conf: Conf) -> Iterator[CheckMessage]:
@@ -76,7 +89,7 @@ def _check_insecure_cookies(conf: Conf) -> Iterator[CheckMessage]:
         )
 
 
-def _check_urls(_conf: Conf) -> Iterator[CheckMessage]:
+def _check_urls(conf: Conf) -> Iterator[CheckMessage]:
     try:
         reverse("rotating_sessions:refresh")
     except NoReverseMatch:
@@ -85,6 +98,9 @@ def _check_urls(_conf: Conf) -> Iterator[CheckMessage]:
             "No client can refresh: rotating_sessions.urls is not in the URLconf.",
             'Add path("auth/", include("rotating_sessions.urls")).',
         )
+        return
+    if reverse("rotating_sessions:logout").startswith(conf.exempt_paths):
+        yield _error(28, "EXEMPT_PATHS covers the endpoints of this app.")
 
 
 def _check_admin(conf: Conf) -> Iterator[CheckMessage]:
@@ -101,8 +117,10 @@ def _check_admin(conf: Conf) -> Iterator[CheckMessage]:
         )
 
 
-def _check_sqlite(_conf: Conf) -> Iterator[CheckMessage]:
+def _check_database(_conf: Conf) -> Iterator[CheckMessage]:
     connection = connections[write_database()]
+    if not connection.settings_dict["AUTOCOMMIT"]:
+        yield _error(29, "With AUTOCOMMIT off nothing is durable when it is answered.")
     options = connection.settings_dict.get("OPTIONS", {})
     if connection.vendor == "sqlite" and options.get("transaction_mode") != "IMMEDIATE":
         yield _warning(
@@ -150,10 +168,11 @@ def _check_throttle_cache(conf: Conf) -> Iterator[CheckMessage]:
 
 _SURROUNDINGS: _Checks = (
     _check_middleware,
+    _check_time_zone,
     _check_insecure_cookies,
     _check_urls,
     _check_admin,
-    _check_sqlite,
+    _check_database,
 )
 _DEPLOYMENT: _Checks = (
     _check_secret_key,

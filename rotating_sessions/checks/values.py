@@ -156,8 +156,8 @@ def _check_exempt_paths(conf: Conf) -> Iterator[CheckMessage]:
 
 
 def _check_texts(conf: Conf) -> Iterator[CheckMessage]:
-    if not conf.issuer or not conf.audience:
-        yield _error(14, "ISSUER and AUDIENCE may not be empty.")
+    if not all(1 <= len(text) <= 200 for text in (conf.issuer, conf.audience)):
+        yield _error(14, "ISSUER and AUDIENCE take 1 to 200 characters.")
 
 
 _CHECKS: tuple[Callable[[Conf], Iterator[CheckMessage]], ...] = (

@@ -11,7 +11,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 from django.utils.http import urlencode
 
-from rotating_sessions.authentication import Visit
+from rotating_sessions.authentication import Visit, read_visit
 from rotating_sessions.conf import get_conf
 from rotating_sessions.exceptions import RefreshRequired, SessionEnded
 from rotating_sessions.services import find_user
@@ -44,16 +44,23 @@ def enter(request: HttpRequest, visit: Visit) -> HttpResponseBase | None:
     return refuse(visit.refusal)
 
 
-def leave(
-    request: HttpRequest, visit: Visit, response: HttpResponseBase
-) -> HttpResponseBase:
+def leave(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
     """Clear the cookies of an ended session, and keep caches from mixing people up."""
-    ended = isinstance(visit.refusal, SessionEnded) and visit.transport == COOKIE
-    if ended and access_cookie_name() not in response.cookies:
-        clear_cookies(response)
+    # Of the request, because the view may have found out that the session has ended.
+    visit = read_visit(request)
+    if isinstance(visit.refusal, SessionEnded):
+        forbid_caching(response)
+        if visit.transport == COOKIE and _may_clear(response):
+            clear_cookies(response)
     if not is_exempt(request):
         patch_vary_headers(response, ("Authorization", "Cookie"))
     return response
+
+
+def _may_clear(response: HttpResponseBase) -> bool:
+    """Tell whether the response is final, and brings no new session."""
+    failed = response.status_code >= 500 or response.status_code == 429
+    return not failed and access_cookie_name() not in response.cookies
 
 
 def _attach_user(request: HttpRequest, family: AccessClaims | None) -> None:

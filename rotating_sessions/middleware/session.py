@@ -62,7 +62,7 @@ class RotatingSessionMiddleware:
         if self._needs_database(visit):
             visit = self._consult(visit)
         response = enter(request, visit) or cast(_Response, self.get_response(request))
-        return leave(request, visit, response)
+        return leave(request, response)
 
     async def _acall(self, request: HttpRequest) -> _Response:
         visit = self._identify(request)
@@ -71,7 +71,7 @@ class RotatingSessionMiddleware:
         response = enter(request, visit)
         if response is None:
             response = await cast(Awaitable[_Response], self.get_response(request))
-        return leave(request, visit, response)
+        return leave(request, response)
 
     def process_exception(
         self, request: HttpRequest, exception: Exception

@@ -19,7 +19,11 @@ from rotating_sessions.services.revocation import (
     revoke_sessions,
     revoke_sessions_of_deleted_user,
 )
-from rotating_sessions.services.transactions import DATABASE_FAILURES, write_database
+from rotating_sessions.services.transactions import (
+    DATABASE_FAILURES,
+    failing_clearly,
+    write_database,
+)
 from rotating_sessions.services.use import confirm
 
 __all__ = [
@@ -27,6 +31,7 @@ __all__ = [
     "PurgeCount",
     "confirm",
     "end_proven_session",
+    "failing_clearly",
     "find_user",
     "keep_session_after_password_change",
     "purge_sessions",

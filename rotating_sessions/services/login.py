@@ -9,8 +9,10 @@ from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 
 from rotating_sessions.clients import Client, describe_device, read_client
 from rotating_sessions.conf import get_conf
@@ -40,6 +42,7 @@ from rotating_sessions.transports import TokenPair, read_refresh_cookie
 __all__ = ["start_session"]
 
 
+@sensitive_variables()
 def start_session(
     request: HttpRequest, user: AbstractBaseUser, *, transport: str | None = None
 ) -> TokenPair:
@@ -70,6 +73,7 @@ def start_session(
     return run_in_transaction(partial(_start, request, user, chosen, now))
 
 
+@sensitive_variables()
 def _start(
     request: HttpRequest, user: AbstractBaseUser, transport: str, now: datetime
 ) -> TokenPair:
@@ -88,6 +92,7 @@ def _start(
     return mint_pair(family, generation=0, refresh=refresh, now=now)
 
 
+@sensitive_variables()
 def _create_family(
     user: AbstractBaseUser, client: Client, transport: str, now: datetime
 ) -> tuple[SessionFamily, str]:
@@ -122,6 +127,7 @@ def _create_family(
     return family, token
 
 
+@sensitive_variables()
 def _replace_session(request: HttpRequest, new: SessionFamily, now: datetime) -> None:
     """End the session that this browser already has of the same user."""
     cookie = read_refresh_cookie(request)
@@ -140,7 +146,8 @@ def _enforce_session_limit(user_pk: Any) -> None:
     """End the sessions beyond the limit, those idle for longest first."""
     limit = get_conf().session_limit
     rows = select_sessions(user_pk=user_pk)
-    newest_first = rows.order_by("-idle_at", "-created_at", "-pk")
+    last_active = Coalesce("rotated_at", "created_at")
+    newest_first = rows.order_by(last_active.desc(), "-created_at", "-pk")
     excess = list(newest_first.values_list("pk", flat=True)[limit:])
     if excess:
         revoke_sessions(rows.filter(pk__in=excess), reason=RevokedReason.SESSION_LIMIT)

@@ -15,7 +15,11 @@ from django.utils import timezone
 from rotating_sessions.conf import get_conf
 from rotating_sessions.models import RefreshToken, SessionFamilyQuerySet
 from rotating_sessions.services.reading import families
-from rotating_sessions.services.transactions import run_durably, write_database
+from rotating_sessions.services.transactions import (
+    failing_clearly,
+    run_durably,
+    write_database,
+)
 
 __all__ = ["PurgeCount", "purge_sessions"]
 
@@ -44,7 +48,7 @@ def purge_sessions(
     """
     Delete batch after batch, each in a short transaction, and yield what each deleted.
 
-    First the families that ended RETENTION ago or earlier, with their tokens; then, of
+    First the families that ended longer than RETENTION ago, with their tokens; then, of
     the live ones, tokens older than the last TOKEN_HISTORY. Neither changes any answer.
 
     Args:
@@ -115,7 +119,12 @@ class _Purge:
 def _batches(rows: SessionFamilyQuerySet, size: int) -> Iterator[list[UUID]]:
     """Yield the keys of the rows in their order: each is looked at once."""
     rows = rows.order_by("pk")
-    keys = list(rows.values_list("pk", flat=True)[:size])
+    keys = _first_keys(rows, size)
     while keys:
         yield keys
-        keys = list(rows.filter(pk__gt=keys[-1]).values_list("pk", flat=True)[:size])
+        keys = _first_keys(rows.filter(pk__gt=keys[-1]), size)
+
+
+def _first_keys(rows: SessionFamilyQuerySet, size: int) -> list[UUID]:
+    with failing_clearly():
+        return list(rows.values_list("pk", flat=True)[:size])

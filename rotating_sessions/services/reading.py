@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hmac import compare_digest
 from typing import Any, cast
 from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 
-from rotating_sessions.exceptions import InvalidToken, Unavailable
+from rotating_sessions.exceptions import InvalidToken
 from rotating_sessions.models import SessionFamily, SessionFamilyQuerySet
 from rotating_sessions.rotation import FamilyState
-from rotating_sessions.services.transactions import DATABASE_FAILURES, write_database
+from rotating_sessions.services.transactions import failing_clearly, write_database
 from rotating_sessions.tokens.access import AccessClaims
 from rotating_sessions.tokens.keys import get_key_ring
 from rotating_sessions.tokens.refresh import (
@@ -52,10 +54,10 @@ def lock_family(family: SessionFamily) -> SessionFamily | None:
     Return the row as it is now, locked until the transaction ends.
 
     Without the join, that would lock the user too, and whoever waits for it. The user
-    is the one of the first read, a moment ago.
+    is the one of the first read, a moment ago, unless the password changed meanwhile.
     """
     locked = families().select_for_update().filter(pk=family.pk).first()
-    if locked is not None and locked.user_id == family.user_id:
+    if locked is not None and _same_user_state(locked, family):
         locked.user = family.user
     return locked
 
@@ -70,10 +72,8 @@ def find_user(claims: AccessClaims) -> AbstractBaseUser | None:
     Raises:
         Unavailable: The database failed, which says nothing about the session.
     """
-    try:
+    with failing_clearly():
         family = find_family(claims.family_id)
-    except DATABASE_FAILURES as error:
-        raise Unavailable from error
     if family is None or family.user_pk != claims.user_pk:
         return None
     state = family_state(family)
@@ -82,6 +82,7 @@ def find_user(claims: AccessClaims) -> AbstractBaseUser | None:
     return cast(AbstractBaseUser, family.user)
 
 
+@sensitive_variables()
 def prove_refresh(value: str) -> SessionFamily:
     """
     Return the family that a refresh token proves to belong to.
@@ -151,6 +152,11 @@ def _session_auth_hashes(user: Any) -> Iterator[str]:
     """Yield the user's session auth hash, as every secret key in force makes it."""
     yield user.get_session_auth_hash()
     yield from user.get_session_auth_fallback_hash()
+
+
+def _same_user_state(now: SessionFamily, before: SessionFamily) -> bool:
+    same_password = compare_digest(now.auth_hash, before.auth_hash)
+    return same_password and now.user_id == before.user_id
 
 
 def _names_one_user(family: SessionFamily) -> bool:

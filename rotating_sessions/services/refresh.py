@@ -14,6 +14,7 @@ from datetime import datetime
 from functools import partial
 
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 
 from rotating_sessions.clients import Client
 from rotating_sessions.conf import get_conf
@@ -55,6 +56,7 @@ _REVOKING = {
 }
 
 
+@sensitive_variables()
 def refresh_session(value: str, *, client: Client, transport: str) -> TokenPair:
     """
     Exchange a refresh token for a new access token and, when it is due, a successor.
@@ -96,8 +98,13 @@ def _refresh(
     locked = lock_family(family)
     if locked is None:
         return InvalidToken()
+    turn = _decide(locked, token, client)
+    if turn.decision.verdict is Verdict.PASSWORD_CHANGED:
+        # The row is of now, the user of a moment ago, and the password was changed in
+        # between. Which of them is right, the client's next try reads at once.
+        return Unavailable()
     # A locked row does not change. Where a database cannot lock, the client retries.
-    return _carry_out(_decide(locked, token, client), token) or Unavailable()
+    return _carry_out(turn, token) or Unavailable()
 
 
 def _decide(family: SessionFamily, token: RefreshToken, client: Client) -> Turn:

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 
 from rotating_sessions import revocations
 from rotating_sessions.models import (
@@ -27,6 +28,7 @@ from rotating_sessions.services.reading import (
 )
 from rotating_sessions.services.transactions import (
     announce,
+    failing_clearly,
     run_in_transaction,
     write_database,
 )
@@ -49,7 +51,7 @@ _BATCH = 10_000
 
 def revoke_family(family: SessionFamily, reason: RevokedReason, now: datetime) -> bool:
     """Revoke a family, within a transaction; tell whether it was this call that did."""
-    rows = families().filter(pk=family.pk, revoked_at=None)
+    rows = families().filter(pk=family.pk).not_revoked()
     if rows.update(revoked_at=now, revoked_reason=reason) == 0:
         return False
     _announce_revoked([family], reason, now)
@@ -99,13 +101,15 @@ def revoke_sessions(rows: QuerySet[SessionFamily], *, reason: RevokedReason) -> 
     Raises:
         Unavailable: The database failed; nothing, or only whole batches, is revoked.
     """
-    keys = list(rows.using(write_database()).values_list("pk", flat=True))
+    with failing_clearly():
+        keys = list(rows.using(write_database()).values_list("pk", flat=True))
     batches = (keys[i : i + _BATCH] for i in range(0, len(keys), _BATCH))
     return sum(
         run_in_transaction(partial(_revoke_batch, batch, reason)) for batch in batches
     )
 
 
+@sensitive_variables()
 def end_proven_session(value: str, *, reason: RevokedReason) -> bool:
     """
     Revoke the session that a refresh token proves; tell whether it was still open.
@@ -113,7 +117,8 @@ def end_proven_session(value: str, *, reason: RevokedReason) -> bool:
     Raises:
         InvalidToken: The token proves nothing.
     """
-    family = prove_refresh(value)
+    with failing_clearly():
+        family = prove_refresh(value)
     return revoke_session(family.pk, reason=reason)
 
 
@@ -141,13 +146,13 @@ def revoke_sessions_of_deleted_user(
 
 
 def _stamp_password(family_id: UUID, user: AbstractBaseUser) -> None:
-    rows = families().filter(pk=family_id, user_id=user.pk, revoked_at=None)
+    rows = families().filter(pk=family_id, user_id=user.pk).not_revoked()
     rows.update(auth_hash=password_state(user))
 
 
 def _revoke_batch(keys: list[UUID], reason: RevokedReason) -> int:
     now = timezone.now()
-    rows = families().filter(pk__in=keys, revoked_at=None)
+    rows = families().filter(pk__in=keys).not_revoked()
     # Locked in one order, so that two of these wait for each other, not for ever.
     found = list(rows.order_by("pk").select_for_update().only("pk", "user_pk"))
     changed = families().filter(pk__in=[family.pk for family in found])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from django.db import (
@@ -24,6 +25,7 @@ from rotating_sessions.models import SessionFamily
 __all__ = [
     "DATABASE_FAILURES",
     "announce",
+    "failing_clearly",
     "run_durably",
     "run_in_transaction",
     "write_database",
@@ -66,6 +68,20 @@ def run_durably(work: Callable[[], _Result], using: str | None = None) -> _Resul
         retries += 1
         # Jitter, so that those who collided do not collide again.
         time.sleep(random.uniform(0, 0.02) * 2**retries)  # noqa: S311 - no secret
+
+
+@contextmanager
+def failing_clearly() -> Iterator[None]:
+    """
+    Answer for a read outside a transaction.
+
+    Raises:
+        Unavailable: The database failed.
+    """
+    try:
+        yield
+    except DATABASE_FAILURES as error:
+        raise Unavailable from error
 
 
 def run_in_transaction(work: Callable[[], _Result]) -> _Result:

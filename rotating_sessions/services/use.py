@@ -37,11 +37,14 @@ def confirm(claims: AccessClaims) -> None:
 
 def _confirm(claims: AccessClaims) -> SessionError | None:
     now = timezone.now()
-    newest = families().filter(
-        pk=claims.family_id,
-        generation=claims.generation,
-        confirmed_at=None,
-        revoked_at=None,
+    newest = (
+        families()
+        .filter(
+            pk=claims.family_id,
+            generation=claims.generation,
+            confirmed_at=None,
+        )
+        .not_revoked()
     )
     if newest.update(confirmed_at=now, displaced=0):
         return None

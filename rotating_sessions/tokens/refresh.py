@@ -20,6 +20,8 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from uuid import UUID
 
+from django.views.decorators.debug import sensitive_variables
+
 from rotating_sessions.exceptions import InvalidToken
 from rotating_sessions.tokens.keys import KID_LENGTH, SigningKey, get_key_ring
 
@@ -61,6 +63,7 @@ class RefreshToken:
     tag: bytes = field(repr=False)
 
 
+@sensitive_variables()
 def encode_refresh(
     *,
     family_id: UUID,
@@ -83,6 +86,7 @@ def encode_refresh(
     return _PREFIX + urlsafe_b64encode(header + _filter(key, header) + tag).decode()
 
 
+@sensitive_variables()
 def decode_refresh(value: str) -> RefreshToken:
     """
     Return what the token says, without any I/O; `verify_refresh` proves it.
@@ -125,6 +129,7 @@ def verify_refresh(token: RefreshToken, *, user_pk: str, secret: bytes) -> None:
         raise InvalidToken
 
 
+@sensitive_variables()
 def digest_refresh(value: str) -> bytes:
     """Return the SHA-256 of a refresh token, which is all that the database holds."""
     return sha256(value.encode()).digest()

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 
 from django.http import HttpRequest
+from django.views.decorators.debug import sensitive_variables
 
 from rotating_sessions.conf import get_conf
 from rotating_sessions.exceptions import InvalidToken
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 
+@sensitive_variables()
 def read_access(request: HttpRequest) -> Bearer | None:
     """
     Return the access token of the request, or None where it carries none.
@@ -49,6 +51,7 @@ def read_access(request: HttpRequest) -> Bearer | None:
     return None if cookie is None else Bearer(token=cookie, transport=COOKIE)
 
 
+@sensitive_variables()
 def read_refresh_cookie(request: HttpRequest) -> str | None:
     """Return the refresh token of the cookie, or None where there is none."""
     if COOKIE not in get_conf().transports:
@@ -82,6 +85,7 @@ def _raw_cookies(request: HttpRequest) -> Iterator[tuple[str, str]]:
             yield name, value
 
 
+@sensitive_variables()
 def _read_cookie(request: HttpRequest, name: str) -> str | None:
     """
     Return the value of exactly one cookie of exactly this name, or else None.

@@ -8,9 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.db import connections, transaction
-from django.http import HttpResponseBase
+from django.http import Http404, HttpResponseBase
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.exceptions import (
+    APIException,
+    NotFound,
+    Throttled,
+    ValidationError,
+)
+from rest_framework.negotiation import (
+    BaseContentNegotiation,
+    DefaultContentNegotiation,
+)
 from rest_framework.parsers import JSONParser
 from rest_framework.permissions import BasePermission
 from rest_framework.renderers import JSONRenderer
@@ -20,11 +29,11 @@ from rest_framework.serializers import Serializer
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
+from rotating_sessions.authentication import django_request, refuse_early_data
 from rotating_sessions.exceptions import (
     InvalidRequest,
     PayloadTooLarge,
     SessionError,
-    TooEarly,
     Unavailable,
 )
 from rotating_sessions.services import DATABASE_FAILURES
@@ -35,8 +44,24 @@ __all__ = ["Endpoint", "never_atomic"]
 
 # A login or a refresh is below one kilobyte; nobody has a reason to send more.
 MAX_BODY = 8192
+# Python refuses to read a number of thousands of digits.
+_MAX_DIGITS = 20
 
 _CODES = {400: "invalid_request", 415: "invalid_request", 429: "throttled"}
+
+
+class _OnlyJson(BaseContentNegotiation):
+    """JSON, whatever was asked for: an answer in it beats a 406 about it."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        """Return the parser of the request's type, or None: then it is a 415."""
+        return DefaultContentNegotiation().select_parser(request, parsers)
+
+    def select_renderer(
+        self, request: Request, renderers: Any, format_suffix: str | None = None
+    ) -> Any:
+        """Return the only renderer."""
+        return renderers[0], renderers[0].media_type
 
 
 class Endpoint(APIView):
@@ -47,11 +72,14 @@ class Endpoint(APIView):
     throttle_classes: Sequence[type[BaseThrottle]] = ()
     parser_classes = (JSONParser,)
     renderer_classes = (JSONRenderer,)
+    content_negotiation_class = _OnlyJson
+    versioning_class = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Refuse what is not worth a closer look, before anything is counted."""
         if request.method not in {"GET", "HEAD", "OPTIONS"}:
-            _check_body(request)
+            refuse_early_data(django_request(request))
+        _check_body(request)
         super().initial(request, *args, **kwargs)
 
     def parse(self, shape: type[Serializer[Any]], request: Request) -> dict[str, Any]:
@@ -97,16 +125,19 @@ def never_atomic(view: Callable[..., Any]) -> Callable[..., Any]:
 
 def _check_body(request: Request) -> None:
     """
-    Make sure that the body is small, no early data, and a JSON object or empty.
+    Make sure that the body is small, and a JSON object or empty.
 
     Raises:
-        TooEarly: TLS early data, which an attacker can send again.
         PayloadTooLarge: More than 8 KB.
-        InvalidRequest: JSON, but no object.
+        InvalidRequest: JSON, but no object; or a length that is none.
     """
-    if request.headers.get("Early-Data") == "1":
-        raise TooEarly
-    if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY:
+    length = request.META.get("CONTENT_LENGTH") or ""
+    if length.strip("0123456789") or (
+        # Without a length WSGI reads an empty body, and an empty body has a meaning.
+        not length and "HTTP_TRANSFER_ENCODING" in request.META
+    ):
+        raise InvalidRequest
+    if len(length) > _MAX_DIGITS or int(length or 0) > MAX_BODY:
         raise PayloadTooLarge
     try:
         body = request.data
@@ -123,14 +154,16 @@ def _answer(error: Exception, _context: Mapping[str, Any]) -> HttpResponseBase |
         error = Unavailable()
     if isinstance(error, SessionError):
         return refuse(error)
+    if isinstance(error, Http404):
+        error = NotFound()
     if not isinstance(error, APIException):
         return None
     headers = {}
     # DRF hangs the challenge onto the error before it calls this.
     if challenge := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = challenge
-    if wait := getattr(error, "wait", None):
-        headers["Retry-After"] = str(math.ceil(wait))
+    if isinstance(error, Throttled):
+        headers["Retry-After"] = str(math.ceil(getattr(error, "wait", None) or 1))
     body = {"detail": _describe(error), "code": _code(error)}
     return Response(body, status=error.status_code, headers=headers)
 

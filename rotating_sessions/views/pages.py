@@ -12,8 +12,14 @@ from django.views import View
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_variables
 
+from rotating_sessions.authentication import refuse_early_data
 from rotating_sessions.clients import read_client
-from rotating_sessions.exceptions import InvalidToken, SessionError, Unavailable
+from rotating_sessions.exceptions import (
+    InvalidToken,
+    SessionError,
+    TooEarly,
+    Unavailable,
+)
 from rotating_sessions.services import refresh_session
 from rotating_sessions.throttles import RefreshThrottle, throttled_family
 from rotating_sessions.transports import (
@@ -21,6 +27,7 @@ from rotating_sessions.transports import (
     clear_cookies,
     forbid_caching,
     read_refresh_cookie,
+    refuse,
     write_tokens,
 )
 
@@ -49,6 +56,10 @@ class RefreshPage(View):
     def post(self, request: HttpRequest) -> HttpResponse:
         """Refresh and go on; where the session has ended, go on as anonymous."""
         target = _checked_next(request, request.POST.get("next"))
+        try:
+            refuse_early_data(request)
+        except TooEarly as error:
+            return refuse(error)
         throttle = RefreshThrottle()
         if not throttle.allow_request(request, self):
             return _show(request, target, status=429, wait=throttle.wait())

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import cast
 from uuid import UUID
 
-from django.http import Http404
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.hashers import check_password
 from django.views.decorators.debug import sensitive_variables
-from rest_framework.pagination import CursorPagination
+from rest_framework.exceptions import NotFound
+from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -50,6 +53,24 @@ class _NewestFirst(CursorPagination):
     ordering = ("-created_at", "-id")
     page_size = 50
 
+    def decode_cursor(self, request: Request) -> Cursor | None:
+        """
+        Return the cursor, whose position is a moment if it is one of ours.
+
+        Raises:
+            NotFound: It was made up: what is in it is not left to the database.
+        """
+        cursor: Cursor | None = super().decode_cursor(request)
+        if cursor is not None and cursor.position is not None:
+            try:
+                moment = datetime.fromisoformat(str(cursor.position))
+                moment.astimezone(UTC)
+            except (ValueError, OverflowError) as error:
+                raise NotFound from error
+            if moment.tzinfo is None:
+                raise NotFound
+        return cursor
+
 
 class SessionListView(_OwnSessions):
     """The live sessions of the user."""
@@ -72,14 +93,14 @@ class SessionView(_OwnSessions):
         try:
             key = UUID(family_id)
         except ValueError as error:
-            raise Http404 from error
+            raise NotFound from error
         ended = revoke_session(
             key,
             reason=RevokedReason.ENDED_BY_USER,
             user_pk=_claims(request).user_pk,
         )
         if not ended:
-            raise Http404
+            raise NotFound
         response = Response(status=204)
         own = key == _claims(request).family_id
         return _forget(request, response) if own else response
@@ -102,7 +123,10 @@ class LogoutEverywhereView(_OwnSessions):
         """End them all, or all but the one that asks, and answer how many."""
         wish = self.parse(LogoutEverywhereSerializer, request)
         password = wish.get("password")
-        if password is not None and not request.user.check_password(password):
+        # Not `user.check_password`: that may store a stronger hash, and a new hash is a
+        # new password to every session of the user.
+        stored = cast(AbstractBaseUser, request.user).password
+        if password is not None and not check_password(password, stored):
             raise PasswordRefused
         kept = _claims(request).family_id if wish["keep_current"] else None
         revoked = revoke_all_sessions(

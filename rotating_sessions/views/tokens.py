@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from typing import TypeVar, cast
 
@@ -66,7 +67,7 @@ class LoginView(Endpoint):
         if request.method != "POST":
             return None
         body = cast(Mapping[str, object], request.data)
-        name = str(body.get(get_user_model().USERNAME_FIELD)).casefold()
+        name = _fold(str(body.get(get_user_model().USERNAME_FIELD)))
         return f"{read_client(django_request(request)).network}|{name}"
 
     def get(self, request: Request) -> Response:
@@ -112,7 +113,7 @@ class RefreshView(Endpoint):
     def post(self, request: Request) -> HttpResponseBase:
         """Refresh, and answer with new tokens: without `refresh`, keep the old one."""
         value, transport = _presented(self, request)
-        if value is not None and transport == COOKIE:
+        if transport == COOKIE and carries_session_cookie(django_request(request)):
             enforce_csrf(django_request(request))
         try:
             if value is None:
@@ -135,14 +136,23 @@ class LogoutView(Endpoint):
         """Log out; once more is no error, and nobody learns what a token was worth."""
         visit = read_visit(django_request(request))
         value, transport = _presented(self, request)
-        by_cookie = visit.transport == COOKIE or (value and transport == COOKIE)
-        if by_cookie:
+        by_cookie = transport == COOKIE and visit.transport != HEADER
+        if visit.transport == COOKIE or (
+            by_cookie and carries_session_cookie(django_request(request))
+        ):
             enforce_csrf(django_request(request))
         if visit.claims is not None:
             revoke_session(visit.claims.family_id, reason=RevokedReason.LOGOUT)
         if value is not None:
             _end_session_of(value)
         return _forget(request, Response(status=204))
+
+
+def _fold(name: str) -> str:
+    """Return one text for all spellings that a database may take for the same name."""
+    # MariaDB compares without trailing spaces, case and accents.
+    letters = unicodedata.normalize("NFKD", name).strip().casefold()
+    return "".join(char for char in letters if not unicodedata.combining(char))
 
 
 def _presented(view: Endpoint, request: Request) -> tuple[str | None, str]:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
 
 from rotating_sessions.exceptions import Unavailable
 from rotating_sessions.services import PurgeCount, purge_sessions
@@ -16,7 +17,7 @@ class Command(BaseCommand):
     """Purge, batch by batch. Run it daily: no answer ever depends on it."""
 
     help = (
-        "Deletes sessions that ended RETENTION ago or earlier, and of live sessions "
+        "Deletes sessions that ended longer than RETENTION ago, and of live sessions "
         "the refresh token records beyond TOKEN_HISTORY. Safe beside a running site."
     )
 
@@ -42,6 +43,7 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--database",
+            choices=tuple(connections),
             help="The database of the sessions (default: where the site writes them).",
         )
 

@@ -11,7 +11,11 @@ from django.core.management.base import BaseCommand, CommandError
 
 from rotating_sessions.exceptions import Unavailable
 from rotating_sessions.models import RevokedReason, SessionFamilyQuerySet
-from rotating_sessions.services import revoke_sessions, select_sessions
+from rotating_sessions.services import (
+    failing_clearly,
+    revoke_sessions,
+    select_sessions,
+)
 
 
 class Command(BaseCommand):
@@ -43,11 +47,14 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Revoke, and print how many."""
-        rows = self._select(options)
-        if options["all"] and options["interactive"] and not _is_sure(rows.count()):
-            raise CommandError("Nothing was revoked.")
+        reason = RevokedReason(options["reason"])
         try:
-            count = revoke_sessions(rows, reason=RevokedReason(options["reason"]))
+            with failing_clearly():
+                rows = self._select(options)
+                ask = options["all"] and options["interactive"]
+                if ask and not _is_sure(rows.count()):
+                    raise CommandError("Nothing was revoked.")
+            count = revoke_sessions(rows, reason=reason)
         except Unavailable as error:
             raise CommandError("The database failed. Run the command again.") from error
         self.stdout.write(self.style.SUCCESS(f"Revoked {count} session(s)."))

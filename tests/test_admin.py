@@ -1,0 +1,355 @@
+"""Staff see sessions, end them under a permission of its own, and edit nothing."""
+
+from __future__ import annotations
+
+from base64 import b64encode, urlsafe_b64encode
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import Permission
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from rotating_sessions.models import RefreshToken, RevokedReason, SessionFamily
+from tests.conftest import Api, bearer
+from tests.factories import (
+    RefreshTokenFactory,
+    SessionFamilyFactory,
+    UserFactory,
+)
+from tests.test_middleware import refusal
+from tests.views import count
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LIST = "/admin/rotating_sessions/sessionfamily/"
+VIEW, REVOKE = "view_sessionfamily", "revoke_sessionfamily"
+
+
+def detail(family: SessionFamily) -> str:
+    return f"{LIST}{family.pk}/change/"
+
+
+def staff(*permissions: str, **fields: Any) -> Client:
+    """Return the browser of a member of staff who has these permissions."""
+    member = UserFactory.create(is_staff=True, **fields)
+    member.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    browser = Client()
+    browser.force_login(member)
+    return browser
+
+
+def shown(response: Any) -> set[Any]:
+    """Return the ids of the sessions on a page of the list."""
+    return {family.pk for family in response.context["cl"].result_list}
+
+
+def act(browser: Client, *families: SessionFamily) -> Any:
+    """Choose the action for these sessions and press its button."""
+    chosen = [str(family.pk) for family in families]
+    data = {"action": "revoke_selected", "_selected_action": chosen}
+    return browser.post(LIST, data, follow=True)
+
+
+def test_list_shows_sessions(user):
+    """The list has user, device, network, times and state of each session."""
+    family = SessionFamilyFactory.create(user=user)
+    SessionFamilyFactory.create(
+        revoked_at=timezone.now(), revoked_reason=RevokedReason.REUSED
+    )
+
+    response = staff(VIEW).get(LIST)
+
+    html = response.content.decode()
+    assert response.status_code == 200
+    for text in (user.username, family.device, family.ip_address, "Live"):
+        assert f">{text}<" in html
+    for column in ("created_at", "rotated_at"):
+        assert f'class="field-{column} ' in html
+    assert "Revoked: A superseded token was used again: theft" in html
+
+
+def test_list_takes_as_many_queries_for_any_number_of_sessions():
+    """The list reads all its sessions, with their users, in one query."""
+    browser = staff(VIEW)
+    SessionFamilyFactory.create()
+    with CaptureQueriesContext(connection) as few:
+        browser.get(LIST)
+    SessionFamilyFactory.create_batch(9)
+
+    with CaptureQueriesContext(connection) as many:
+        browser.get(LIST)
+
+    assert len(many) == len(few)
+
+
+def test_page_of_a_session_shows_its_tokens(user):
+    """A session's page lists the refresh tokens issued to it, the newest first."""
+    family = SessionFamilyFactory.create(user=user)
+    first = RefreshTokenFactory.create(family=family, ip_address="192.0.2.41")
+    second = RefreshTokenFactory.create(family=family, ip_address="192.0.2.42")
+
+    response = staff(VIEW, "view_refreshtoken").get(detail(family))
+
+    html = response.content.decode()
+    assert first.generation < second.generation
+    assert 0 < html.index("192.0.2.42") < html.index("192.0.2.41")
+    assert "<textarea" not in html
+    assert 'name="_save"' not in html
+
+
+def spellings(secret: bytes) -> set[str]:
+    """Return the ways in which bytes are written out."""
+    texts = {secret.hex(), secret.hex().upper(), repr(secret)[2:-1], str(list(secret))}
+    texts |= {b64encode(secret).decode(), urlsafe_b64encode(secret).decode()}
+    return texts | {text.rstrip("=") for text in texts}
+
+
+@pytest.mark.parametrize("where", ["list", "detail", "user", "history"])
+def test_no_page_shows_a_secret(api, user, where):
+    """No admin page holds a token, a digest, a key or a hash, I-21 (AD-01)."""
+    tokens = api.log_in(user)
+    tokens |= api.send("/auth/refresh/", {"refresh": tokens["refresh"]}).json()
+    family = SessionFamily.objects.get()
+    browser = staff(is_superuser=True)
+    act(browser, SessionFamilyFactory.create())
+    secrets = {tokens["access"], tokens["refresh"], family.auth_hash, family.networks}
+    digests = RefreshToken.objects.values_list("digest", flat=True)
+    for value in (family.secret, family.current_digest, *digests):
+        secrets |= spellings(bytes(value))
+    path = {
+        "list": LIST,
+        "detail": detail(family),
+        "user": reverse("admin:auth_user_change", args=[user.pk]),
+        "history": f"{LIST}{family.pk}/history/",
+    }[where]
+
+    response = browser.get(path)
+
+    html = response.content.decode()
+    assert response.status_code == 200
+    assert not [secret for secret in secrets if secret in html]
+
+
+@pytest.mark.parametrize("path", [f"{LIST}add/", "{detail}", "{delete}"])
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_nobody_edits(path, method):
+    """Not even a superuser adds, changes or deletes a session (AD-01)."""
+    family = SessionFamilyFactory.create()
+    before = SessionFamily.objects.values().get()
+    path = path.format(detail=detail(family), delete=f"{LIST}{family.pk}/delete/")
+    forbidden = method == "post" or not path.endswith("change/")
+
+    response = getattr(staff(is_superuser=True), method)(path, {"device": "x"})
+
+    assert response.status_code == (403 if forbidden else 200)
+    assert SessionFamily.objects.values().get() == before
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        ("live", {"live"}),
+        ("revoked", {"revoked", "revoked and old"}),
+        ("expired", {"idle", "old"}),
+        ("", {"live", "revoked", "revoked and old", "idle", "old"}),
+    ],
+)
+def test_sessions_are_filtered_by_state(state, expected):
+    """Each session is in one state, and found by it."""
+    now = timezone.now()
+    hour, minute = timedelta(hours=1), timedelta(minutes=1)
+    families = {
+        "live": SessionFamilyFactory.create(),
+        "revoked": SessionFamilyFactory.create(revoked_at=now - hour),
+        "revoked and old": SessionFamilyFactory.create(
+            revoked_at=now - 2 * hour, expires_at=now - minute
+        ),
+        "idle": SessionFamilyFactory.create(idle_at=now - 2 * minute),
+        "old": SessionFamilyFactory.create(expires_at=now - 3 * minute),
+    }
+
+    response = staff(VIEW).get(LIST, {"state": state} if state else {})
+
+    assert shown(response) == {families[name].pk for name in expected}
+
+
+@pytest.mark.parametrize("state", ["Live", "Expired", "Revoked"])
+def test_state_of_a_session_is_shown(state):
+    """A session's page tells in which state it is."""
+    past = timezone.now() - timedelta(minutes=1)
+    fields = {"Expired": {"idle_at": past}, "Revoked": {"revoked_at": past}}
+    family = SessionFamilyFactory.create(**fields.get(state, {}))
+
+    response = staff(VIEW).get(detail(family))
+
+    states = {"Live", "Expired", "Revoked: "}
+    html = response.content.decode()
+    found = {text for text in states if f'<div class="readonly">{text}' in html}
+    assert [text.strip(": ") for text in found] == [state]
+
+
+@pytest.mark.parametrize("term", ["name", "id"])
+def test_sessions_are_searched_by_user(term):
+    """A session is found by a part of its user's name, or by the user's id."""
+    family = SessionFamilyFactory.create(user__username="morgaine")
+    SessionFamilyFactory.create(user__username="elaine", user_pk="no such id")
+    if term == "id":
+        family.user.delete()
+
+    found = staff(VIEW).get(LIST, {"q": {"name": "orga", "id": family.user_pk}[term]})
+
+    assert shown(found) == {family.pk}
+
+
+@pytest.mark.parametrize(
+    ("permissions", "status", "offered", "revoked"),
+    [
+        ([], 403, False, False),
+        ([VIEW], 200, False, False),
+        ([REVOKE], 403, False, False),
+        ([VIEW, REVOKE], 200, True, True),
+        (["change_user", "view_user"], 403, False, False),
+    ],
+)
+def test_each_permission_allows_this_and_no_more(permissions, status, offered, revoked):
+    """To see sessions and to end them are two permissions (AD-02)."""
+    family = SessionFamilyFactory.create()
+    browser = staff(*permissions)
+    page = browser.get(LIST)
+
+    act(browser, family)
+
+    family.refresh_from_db()
+    assert page.status_code == status
+    assert ("revoke_selected" in page.content.decode()) is offered
+    assert (family.revoked_at is not None) is revoked
+
+
+def test_action_ends_sessions(api, user):
+    """The action revokes by one UPDATE, logged for each session (AD-02)."""
+    access = api.log_in(user)["access"]
+    api.get("/plain/", **bearer(access))
+    families = [SessionFamily.objects.get(), SessionFamilyFactory.create()]
+    ended = SessionFamilyFactory.create(
+        revoked_at=timezone.now(), revoked_reason=RevokedReason.LOGOUT
+    )
+    kept = SessionFamilyFactory.create()
+    browser = staff(VIEW, REVOKE)
+
+    with CaptureQueriesContext(connection) as queries:
+        response = act(browser, *families, ended)
+
+    updates = [
+        query["sql"]
+        for query in queries.captured_queries
+        if query["sql"].startswith("UPDATE") and "sessionfamily" in query["sql"]
+    ]
+    assert len(updates) == 1
+    assert count(queries)[1] <= 6
+    assert [str(text) for text in response.context["messages"]] == [
+        "2 sessions were revoked."
+    ]
+    reasons = dict(SessionFamily.objects.values_list("pk", "revoked_reason"))
+    assert reasons == {
+        **dict.fromkeys([family.pk for family in families], "staff"),
+        ended.pk: "logout",
+        kept.pk: "",
+    }
+    entries = LogEntry.objects.filter(action_flag=CHANGE)
+    assert {entry.object_id for entry in entries} == {str(f.pk) for f in families}
+    assert {entry.user for entry in entries} == {response.context["user"]}
+    assert {entry.get_change_message() for entry in entries} == {"Revoked the session."}
+    assert refusal(api.get("/plain/", **bearer(access))) == (401, "session_ended")
+
+
+def test_action_counts_one_session_as_one():
+    """The message is in the singular where it is about one session."""
+    response = act(staff(VIEW, REVOKE), SessionFamilyFactory.create())
+
+    messages = [str(text) for text in response.context["messages"]]
+    assert messages == ["1 session was revoked."]
+
+
+def test_user_deleted_in_the_admin_leaves_what_revocation_needs(user):
+    """A user's sessions outlive the user, revoked and with the id (RV-06)."""
+    api = Api()
+    access = api.log_in(user)["access"]
+    api.get("/plain/", **bearer(access))
+    key = str(user.pk)
+    browser = staff(is_superuser=True)
+    path = reverse("admin:auth_user_delete", args=[user.pk])
+    confirmation = browser.get(path)
+
+    response = browser.post(path, {"post": "yes"})
+
+    family = SessionFamily.objects.get()
+    assert confirmation.status_code == 200
+    assert response.status_code == 302
+    assert (family.user, family.user_pk) == (None, key)
+    assert family.revoked_reason == RevokedReason.USER_DELETED
+    assert refusal(api.get("/plain/", **bearer(access))) == (401, "session_ended")
+
+
+def test_staff_may_delete_a_user_without_permissions_on_sessions(user):
+    """Whoever may delete users need not be allowed anything about sessions."""
+    SessionFamilyFactory.create(user=user)
+    browser = staff("delete_user", "view_user")
+    path = reverse("admin:auth_user_delete", args=[user.pk])
+
+    response = browser.post(path, {"post": "yes"})
+
+    assert response.status_code == 302
+    assert SessionFamily.objects.get().user is None
+
+
+def test_session_of_a_deleted_user_is_shown():
+    """Of a deleted user the id is left, in the list and on the session's page."""
+    family = SessionFamilyFactory.create()
+    key = family.user_pk
+    family.user.delete()
+    browser = staff(VIEW)
+
+    pages = [browser.get(path).content.decode() for path in (LIST, detail(family))]
+
+    assert all(f"deleted user {key}" in html for html in pages)
+
+
+def test_page_of_a_user_links_to_their_sessions(user):
+    """The user's page has a link that leads to the sessions of that user only."""
+    family = SessionFamilyFactory.create(user=user)
+    SessionFamilyFactory.create()
+    browser = staff(VIEW, "view_user")
+    link = f"{LIST}?user__exact={user.pk}"
+    html = browser.get(reverse("admin:auth_user_change", args=[user.pk]))
+
+    response = browser.get(link)
+
+    assert f'<a href="{link}">Sessions</a>' in html.content.decode()
+    assert shown(response) == {family.pk}
+
+
+def test_page_of_a_user_has_no_link_for_who_may_not_see_sessions(user):
+    """Staff without the permission to see sessions are not led to them."""
+    path = reverse("admin:auth_user_change", args=[user.pk])
+
+    response = staff("view_user").get(path)
+
+    assert response.status_code == 200
+    assert LIST not in response.content.decode()
+
+
+def test_device_and_user_agent_are_escaped():
+    """What a client calls itself is text in the admin, and no markup (AD-08)."""
+    evil = "<script>alert(1)</script>"
+    family = SessionFamilyFactory.create(device=evil, user_agent=evil)
+    browser = staff(VIEW)
+
+    pages = [browser.get(path).content.decode() for path in (LIST, detail(family))]
+
+    assert not any(evil in html for html in pages)

@@ -1,0 +1,326 @@
+"""The commands: purge what no longer matters, revoke what has to end."""
+
+from __future__ import annotations
+
+import builtins
+import io
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from rotating_sessions.models import RefreshToken, RevokedReason, SessionFamily
+from tests.conftest import bearer
+from tests.factories import (
+    RefreshTokenFactory,
+    SessionFamilyFactory,
+    UserFactory,
+)
+from tests.test_middleware import refusal, rows
+from tests.views import database_down
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NOW = timezone.now()
+DAY = timedelta(days=1)
+
+
+def run(name: str, *args: str) -> str:
+    """Run a command of ours and return what it printed."""
+    out = io.StringIO()
+    call_command(f"rotating_sessions_{name}", *args, stdout=out, no_color=True)
+    return out.getvalue()
+
+
+def end_long_ago(count: int, **fields: Any) -> list[SessionFamily]:
+    """Return sessions that ended before the retention, each with two tokens."""
+    fields = fields or {"revoked_at": NOW - 31 * DAY}
+    families = SessionFamilyFactory.create_batch(count, **fields)
+    for family in families:
+        RefreshTokenFactory.create_batch(2, family=family)
+    return families
+
+
+@pytest.mark.parametrize("field", ["revoked_at", "expires_at", "idle_at"])
+@pytest.mark.parametrize(("early", "deleted"), [(1, True), (-60, False)])
+def test_purge_deletes_what_ended_before_the_retention(field, early, deleted):
+    """A session goes, with its tokens, once it ended RETENTION ago."""
+    ended_at = timezone.now() - timedelta(days=30, seconds=early)
+    family = SessionFamilyFactory.create(**{field: ended_at})
+    RefreshTokenFactory.create(family=family)
+
+    run("purge")
+
+    assert SessionFamily.objects.exists() is not deleted
+    assert RefreshToken.objects.exists() is not deleted
+
+
+def test_purge_keeps_what_lives():
+    """Live sessions, and those that ended lately, are left as they are (RV-06)."""
+    SessionFamilyFactory.create()
+    SessionFamilyFactory.create(revoked_at=NOW - DAY)
+    before = rows()
+
+    printed = run("purge")
+
+    assert printed == "Deleted 0 session(s) and 0 token record(s).\n"
+    assert rows() == before
+
+
+def test_purge_counts_what_it_deleted():
+    """The command prints how many rows it deleted."""
+    end_long_ago(3)
+    SessionFamilyFactory.create()
+
+    printed = run("purge")
+
+    assert printed == "Deleted 3 session(s) and 6 token record(s).\n"
+    assert SessionFamily.objects.count() == 1
+
+
+def test_dry_run_deletes_nothing(settings):
+    """With --dry-run the counts are printed, and every row stays (AD-09)."""
+    settings.ROTATING_SESSIONS = {"TOKEN_HISTORY": 2}
+    end_long_ago(3)
+    long = SessionFamilyFactory.create(generation=3)
+    for generation in range(4):
+        RefreshTokenFactory.create(family=long, generation=generation)
+    before = rows()
+
+    printed = run("purge", "--dry-run")
+
+    assert printed == "Would delete 3 session(s) and 8 token record(s).\n"
+    assert rows() == before
+
+
+@pytest.mark.parametrize(("history", "kept"), [(1, [4]), (2, [3, 4]), (5, range(5))])
+def test_purge_trims_the_history_of_live_sessions(settings, history, kept):
+    """Of a live session the last TOKEN_HISTORY tokens stay on record."""
+    settings.ROTATING_SESSIONS = {"TOKEN_HISTORY": history}
+    family = SessionFamilyFactory.create(generation=4)
+    for generation in range(5):
+        RefreshTokenFactory.create(family=family, generation=generation)
+
+    printed = run("purge")
+
+    tokens = RefreshToken.objects.order_by("generation")
+    assert list(tokens.values_list("generation", flat=True)) == list(kept)
+    assert f"and {5 - len(kept)} token record(s)" in printed
+
+
+def test_trimmed_history_changes_no_answer(api, user, settings):
+    """A stolen token reveals the theft although its record is gone (RT-06)."""
+    settings.ROTATING_SESSIONS = {"TOKEN_HISTORY": 1, "GRACE_PERIOD": timedelta(0)}
+    stolen = refresh = api.log_in(user)["refresh"]
+    for _ in range(3):
+        answer = api.send("/auth/refresh/", {"refresh": refresh})
+        refresh = answer.json()["refresh"]
+    run("purge")
+
+    response = api.send("/auth/refresh/", {"refresh": stolen})
+
+    assert RefreshToken.objects.count() == 1
+    assert refusal(response) == (401, "session_ended")
+    assert SessionFamily.objects.get().revoked_reason == RevokedReason.REUSED
+
+
+def test_purge_goes_batch_by_batch():
+    """With -v 2 the command tells what each batch deleted."""
+    end_long_ago(5)
+
+    printed = run("purge", "--batch-size=2", "--sleep=0", "-v=2")
+
+    assert printed.splitlines() == [
+        "Batch 1: 2 session(s) and 4 token record(s).",
+        "Batch 2: 2 session(s) and 4 token record(s).",
+        "Batch 3: 1 session(s) and 2 token record(s).",
+        "Deleted 5 session(s) and 10 token record(s).",
+    ]
+
+
+def test_purge_stops_after_the_batches_it_was_given():
+    """With --max-batches the rest is left for the next run."""
+    end_long_ago(5)
+
+    printed = run("purge", "--batch-size=2", "--max-batches=1")
+
+    assert printed == "Deleted 2 session(s) and 4 token record(s).\n"
+    assert SessionFamily.objects.count() == 3
+
+
+@pytest.mark.parametrize("option", ["--batch-size", "--max-batches"])
+@pytest.mark.parametrize("value", ["0", "-1", "many"])
+def test_number_that_makes_no_sense_is_refused(option, value):
+    """Batches are counted from one."""
+    with pytest.raises(CommandError, match=option):
+        run("purge", f"{option}={value}")
+
+
+def test_purge_works_on_the_database_it_was_given():
+    """--database names the database to purge."""
+    end_long_ago(1)
+
+    printed = run("purge", "--database=default")
+
+    assert printed == "Deleted 1 session(s) and 2 token record(s).\n"
+
+
+def test_purge_refuses_a_database_that_is_none():
+    """A database that the settings do not know is an error in one line."""
+    with pytest.raises(CommandError):
+        run("purge", "--database=nowhere")
+
+
+@pytest.mark.parametrize("statement", ["", "DELETE"])
+def test_purge_without_a_database_fails_in_words(statement):
+    """A database that fails ends the command with one line, and exit code 1."""
+    end_long_ago(1)
+
+    with (
+        database_down(statement),
+        pytest.raises(CommandError, match=r"0 session.*run the command again") as error,
+    ):
+        run("purge")
+
+    assert error.value.returncode == 1
+    assert SessionFamily.objects.count() == 1
+
+
+@pytest.fixture
+def families():
+    """Return two live sessions of one user, one of another's, and one that ended."""
+    first = SessionFamilyFactory.create(user__username="vivian")
+    return [
+        first,
+        SessionFamilyFactory.create(user=first.user),
+        SessionFamilyFactory.create(),
+        SessionFamilyFactory.create(user=first.user, revoked_at=NOW - DAY),
+    ]
+
+
+def reasons(families: list[SessionFamily]) -> list[str]:
+    found = dict(SessionFamily.objects.values_list("pk", "revoked_reason"))
+    return [found[family.pk] for family in families]
+
+
+def test_revoke_ends_the_sessions_of_a_user(families):
+    """--user ends the live sessions of the user with this name."""
+    printed = run("revoke", "--user=vivian")
+
+    assert printed == "Revoked 2 session(s).\n"
+    assert reasons(families) == ["staff", "staff", "", ""]
+
+
+@pytest.mark.parametrize(("index", "count"), [(0, 1), (3, 0)])
+def test_revoke_ends_one_session(families, index, count):
+    """--family ends the session with this id, if it is live."""
+    printed = run("revoke", f"--family={families[index].pk}")
+
+    assert printed == f"Revoked {count} session(s).\n"
+    assert reasons(families) == ["staff" if count else "", "", "", ""]
+
+
+def test_revoke_of_an_unknown_session_ends_none(families):
+    """An id that no session has ends nothing."""
+    printed = run("revoke", f"--family={uuid4()}")
+
+    assert printed == "Revoked 0 session(s).\n"
+    assert reasons(families) == [""] * 4
+
+
+@pytest.mark.parametrize("reason", RevokedReason.values)
+def test_revoke_keeps_the_reason(families, reason):
+    """--reason is kept with the sessions that end."""
+    run("revoke", "--user=vivian", f"--reason={reason}")
+
+    assert reasons(families) == [reason, reason, "", ""]
+
+
+def test_revoked_session_ends_in_this_process_at_once(api, user):
+    """What the command revokes is refused at once where it runs."""
+    access = api.log_in(user)["access"]
+    api.get("/plain/", **bearer(access))
+
+    run("revoke", f"--user={user.username}")
+
+    assert refusal(api.get("/plain/", **bearer(access))) == (401, "session_ended")
+
+
+@pytest.mark.parametrize("option", ["--no-input", "--noinput"])
+def test_revoke_of_all_can_go_unasked(families, option):
+    """--all with --no-input ends every live session without a question."""
+    printed = run("revoke", "--all", option)
+
+    assert printed == "Revoked 3 session(s).\n"
+    assert reasons(families) == ["staff", "staff", "staff", ""]
+
+
+@pytest.mark.parametrize("answer", ["y", "Y", "yes", " YES "])
+def test_revoke_of_all_asks_first(families, monkeypatch, answer):
+    """--all tells how many sessions end, and waits for a yes."""
+    asked: list[str] = []
+
+    def reply(question: str) -> str:
+        asked.append(question)
+        return answer
+
+    monkeypatch.setattr(builtins, "input", reply)
+
+    printed = run("revoke", "--all")
+
+    assert printed == "Revoked 3 session(s).\n"
+    assert [question.split(":")[0] for question in asked] == ["This ends 3 session(s)"]
+
+
+@pytest.mark.parametrize("answer", ["", "n", "no", "yep", "all"])
+def test_revoke_of_all_takes_only_a_yes(families, monkeypatch, answer):
+    """Any answer but a yes ends nothing, and is an error to scripts."""
+    monkeypatch.setattr(builtins, "input", lambda _question: answer)
+
+    with pytest.raises(CommandError, match=r"Nothing was revoked\."):
+        run("revoke", "--all")
+
+    assert reasons(families) == [""] * 4
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--user=nobody"], "no user 'nobody'"),
+        ([], "one of the arguments"),
+        (["--user=vivian", "--all"], "not allowed with"),
+        (["--family=abc"], "invalid UUID"),
+        (["--user=vivian", "--reason=boredom"], "invalid choice"),
+    ],
+)
+def test_revoke_refuses_what_it_cannot_mean(families, args, message):
+    """An unknown user, or options that do not fit, end nothing."""
+    with pytest.raises(CommandError, match=message):
+        run("revoke", *args)
+
+    assert reasons(families) == [""] * 4
+
+
+@pytest.mark.parametrize("statement", ["", "UPDATE"])
+@pytest.mark.parametrize("whose", ["--user=vivian", "--all"])
+def test_revoke_without_a_database_fails_in_words(families, statement, whose):
+    """A database that fails ends the command with one line, and no session."""
+    with (
+        database_down(statement),
+        pytest.raises(CommandError, match="The database failed"),
+    ):
+        run("revoke", whose, "--no-input")
+
+    assert reasons(families) == [""] * 4
+
+
+def test_user_of_the_command_is_found_by_the_name_to_log_in_with(families):
+    """The name is the user's exact one, and a part of it ends nothing."""
+    UserFactory.create(username="viv")
+
+    printed = run("revoke", "--user=viv")
+
+    assert printed == "Revoked 0 session(s).\n"

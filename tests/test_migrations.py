@@ -1,0 +1,42 @@
+"""The migrations: complete, and reversible."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+TABLES = {"rotating_sessions_sessionfamily", "rotating_sessions_refreshtoken"}
+
+
+def tables() -> set[str]:
+    return TABLES & set(connection.introspection.table_names())
+
+
+@pytest.mark.django_db
+def test_no_migration_is_missing():
+    """The migrations make the tables that the models describe."""
+    answer = StringIO()
+
+    call_command("makemigrations", check=True, dry_run=True, stdout=answer)
+
+    assert "No changes detected" in answer.getvalue()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_migrations_are_reversible():
+    """The tables can be taken back, and made again."""
+    newest = MigrationExecutor(connection).loader.graph.leaf_nodes("rotating_sessions")
+
+    try:
+        call_command("migrate", "rotating_sessions", "zero", verbosity=0)
+        without = tables()
+    finally:
+        call_command("migrate", "rotating_sessions", verbosity=0)
+
+    assert without == set()
+    assert tables() == TABLES
+    assert set(newest) <= set(MigrationExecutor(connection).loader.applied_migrations)

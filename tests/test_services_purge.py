@@ -1,0 +1,327 @@
+"""Purge: rows go when they cannot change any answer any more, batch by batch."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection
+from django.test import override_settings
+from django.utils import timezone
+
+from rotating_sessions.exceptions import (
+    InvalidToken,
+    RefreshTokenReused,
+    SessionEnded,
+    Unavailable,
+)
+from rotating_sessions.models import RefreshToken, SessionFamily
+from rotating_sessions.services import PurgeCount, purge_sessions
+from rotating_sessions.transports import TokenPair
+from tests.conftest import log_in
+from tests.factories import RefreshTokenFactory, SessionFamilyFactory
+from tests.test_services_refresh import TICK, Clock, W, columns, present, rows_of
+
+pytestmark = pytest.mark.django_db
+
+DAY = timedelta(days=1)
+RETENTION = 30 * DAY
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def total(**options: Any) -> PurgeCount:
+    """Purge to the end, and return what that deleted altogether."""
+    return sum(purge_sessions(**options), PurgeCount())
+
+
+def families(count: int, **fields: Any) -> list[SessionFamily]:
+    # As of the clock of the test, which the factory does not know.
+    return SessionFamilyFactory.create_batch(count, now=timezone.now(), **fields)
+
+
+# What goes.
+
+
+@pytest.mark.parametrize("ended", ["revoked_at", "expires_at", "idle_at"])
+@pytest.mark.parametrize(
+    ("ago", "purged"),
+    [
+        (DAY, False),
+        (RETENTION - TICK, False),
+        (RETENTION, False),
+        (RETENTION + TICK, True),
+    ],
+)
+def test_session_is_purged_once_it_ended_longer_ago_than_retention(
+    clock, ended, ago, purged
+):
+    """A session stays for RETENTION after it was revoked, expired or idle too long."""
+    families(1, **{ended: clock.now - ago})
+
+    count = total()
+
+    assert count == PurgeCount(families=int(purged))
+    assert SessionFamily.objects.exists() != purged
+
+
+def test_live_session_is_never_purged(clock):
+    """A session that goes on is kept, however old."""
+    families(1, created_at=clock.now - 900 * DAY)
+
+    count = total()
+
+    assert count == PurgeCount()
+    assert SessionFamily.objects.exists()
+
+
+def test_tokens_are_purged_with_their_session(clock):
+    """The ledger of a purged session goes with it, and is counted."""
+    gone, kept = families(1, revoked_at=clock.now - 31 * DAY) + families(1)
+    for family in (gone, gone, gone, kept):
+        RefreshTokenFactory.create(family=family)
+
+    count = total()
+
+    assert count == PurgeCount(families=1, tokens=3)
+    assert [token.family_id for token in RefreshToken.objects.all()] == [kept.pk]
+
+
+@override_settings(ROTATING_SESSIONS={"RETENTION": DAY})
+def test_site_says_how_long_sessions_are_kept(clock):
+    """RETENTION decides when an ended session goes."""
+    families(1, revoked_at=clock.now - DAY - TICK)
+    (kept,) = families(1, revoked_at=clock.now - DAY + TICK)
+
+    total()
+
+    assert list(SessionFamily.objects.all()) == [kept]
+
+
+# The history.
+
+
+@pytest.mark.parametrize(
+    ("generation", "kept"),
+    [(0, [0]), (2, [0, 1, 2]), (3, [1, 2, 3]), (7, [5, 6, 7])],
+)
+@override_settings(ROTATING_SESSIONS={"TOKEN_HISTORY": 3})
+def test_last_tokens_of_a_live_session_are_kept(clock, generation, kept):
+    """Of a live session the last TOKEN_HISTORY tokens stay in the ledger."""
+    (family,) = families(1, generation=generation)
+    for number in range(generation + 1):
+        RefreshTokenFactory.create(family=family, generation=number)
+
+    count = total()
+
+    found = RefreshToken.objects.order_by("generation")
+    assert list(found.values_list("generation", flat=True)) == kept
+    assert count == PurgeCount(tokens=generation + 1 - len(kept))
+
+
+@override_settings(ROTATING_SESSIONS={"TOKEN_HISTORY": 1})
+def test_ledger_of_an_ended_session_is_kept_whole(clock):
+    """What staff need to look into a theft is not trimmed while the session is kept."""
+    (family,) = families(1, generation=4, revoked_at=clock.now - DAY)
+    for number in range(5):
+        RefreshTokenFactory.create(family=family, generation=number)
+
+    count = total()
+
+    assert count == PurgeCount()
+    assert RefreshToken.objects.count() == 5
+
+
+@override_settings(ROTATING_SESSIONS={"TOKEN_HISTORY": 1})
+def test_trimmed_token_still_exposes_theft(rf, user, clock):
+    """Authority needs no ledger: a token whose row is trimmed is reuse as before."""
+    first = newest = log_in(rf, user)
+    for _ in range(4):
+        newest = present(newest)
+        clock.forward(W)
+    count = total()
+
+    with pytest.raises(RefreshTokenReused):
+        present(first)
+
+    assert count == PurgeCount(tokens=4)
+
+
+def test_purge_changes_no_answer(rf, user, clock):
+    """Before its session is purged a token is refused as ended, after it as unknown."""
+    pair = log_in(rf, user)
+    rows_of(pair).update(revoked_at=clock.now, revoked_reason="staff")
+    clock.forward(RETENTION)
+    total()
+    with pytest.raises(SessionEnded):
+        present(pair)
+    clock.forward(TICK)
+
+    total()
+
+    with pytest.raises(InvalidToken):
+        present(pair)
+
+
+# Batches.
+
+
+@pytest.mark.parametrize(
+    ("size", "batches"),
+    [(1, [1] * 5), (2, [2, 2, 1]), (5, [5]), (6, [5])],
+)
+def test_sessions_go_in_batches(clock, size, batches):
+    """Each batch deletes as many sessions as it may, and says how many."""
+    families(5, revoked_at=clock.now - 31 * DAY)
+
+    counts = list(purge_sessions(batch_size=size))
+
+    assert [count.families for count in counts] == batches
+    assert not SessionFamily.objects.exists()
+
+
+@override_settings(ROTATING_SESSIONS={"TOKEN_HISTORY": 1})
+def test_histories_are_trimmed_in_batches(clock):
+    """After the ended sessions, live ones are trimmed, as many at a time."""
+    families(1, revoked_at=clock.now - 31 * DAY)
+    for family in families(3, generation=1):
+        for number in (0, 1):
+            RefreshTokenFactory.create(family=family, generation=number)
+
+    counts = list(purge_sessions(batch_size=2))
+
+    assert counts == [
+        PurgeCount(families=1),
+        PurgeCount(tokens=2),
+        PurgeCount(tokens=1),
+    ]
+
+
+@pytest.mark.parametrize(("limit", "left"), [(1, 3), (2, 1), (3, 0), (9, 0)])
+def test_purge_stops_after_as_many_batches_as_it_may(clock, limit, left):
+    """MAX_BATCHES bounds a run, and the next run goes on where it stopped."""
+    families(5, revoked_at=clock.now - 31 * DAY)
+
+    counts = list(purge_sessions(batch_size=2, max_batches=limit))
+
+    assert sum(count.families for count in counts) == 5 - left
+    assert total() == PurgeCount(families=left)
+
+
+def test_purge_deletes_batch_by_batch_as_it_is_asked(clock):
+    """A batch is deleted when it is asked for, so a run can stop after any."""
+    families(5, revoked_at=clock.now - 31 * DAY)
+    run = purge_sessions(batch_size=2)
+
+    first = next(run)
+    run.close()
+
+    assert first == PurgeCount(families=2)
+    assert SessionFamily.objects.count() == 3
+
+
+def test_nothing_to_purge_is_no_batch():
+    """An empty run yields nothing."""
+    assert list(purge_sessions()) == []
+
+
+def test_dry_run_counts_and_deletes_nothing(clock):
+    """A dry run tells what a run would delete, and deletes none of it."""
+    gone = families(3, revoked_at=clock.now - 31 * DAY)
+    for number in range(4):
+        RefreshTokenFactory.create(family=gone[0], generation=number)
+    (live,) = families(1, generation=52)
+    for number in (1, 2, 3, 52):
+        RefreshTokenFactory.create(family=live, generation=number)
+
+    counts = [total(batch_size=2, dry_run=dry) for dry in (True, True, False)]
+
+    assert counts == [PurgeCount(families=3, tokens=6)] * 3
+    assert list(SessionFamily.objects.all()) == [live]
+
+
+def test_purge_pauses_between_batches(clock, monkeypatch):
+    """SLEEP is how long the database is left alone after each batch."""
+    families(3, revoked_at=clock.now - 31 * DAY)
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+
+    list(purge_sessions(batch_size=1, sleep=timedelta(milliseconds=250)))
+
+    assert pauses == [0.25] * 3
+
+
+def test_purge_runs_on_the_database_that_it_is_told(clock):
+    """USING names the database, where it is not the one sessions are written to."""
+    families(1, revoked_at=clock.now - 31 * DAY)
+
+    count = total(using="default")
+
+    assert count == PurgeCount(families=1)
+
+
+# What comes between.
+
+
+def test_session_that_is_no_longer_over_is_not_purged(clock):
+    """What counts is what the deleting transaction sees, not what was listed."""
+    _, revived = families(2, idle_at=clock.now - 31 * DAY)
+
+    def intervene(execute: Any, sql: str, *args: Any) -> Any:
+        result = execute(sql, *args)
+        if state and sql.startswith("SELECT"):
+            state.pop()
+            SessionFamily.objects.filter(pk=revived.pk).update(idle_at=clock.now + DAY)
+        return result
+
+    state = ["waiting"]
+    with connection.execute_wrapper(intervene):
+        count = total()
+
+    assert count == PurgeCount(families=1)
+    assert list(SessionFamily.objects.all()) == [revived]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("verb", ["SELECT", "DELETE"])
+def test_failure_keeps_the_batches_before_it(clock, verb):
+    """A database that fails midway ends the run with what it had deleted."""
+    families(4, revoked_at=clock.now - 31 * DAY)
+    run = purge_sessions(batch_size=2)
+    next(run)
+
+    def broken(execute: Any, sql: str, *args: Any) -> Any:
+        if sql.startswith(verb):
+            raise OperationalError("The server went away.")
+        return execute(sql, *args)
+
+    with connection.execute_wrapper(broken), pytest.raises(Unavailable):
+        next(run)
+
+    assert SessionFamily.objects.count() == 2
+    assert total() == PurgeCount(families=2)
+
+
+def test_counts_add_up():
+    """Two counts are added field by field."""
+    added = PurgeCount(families=1, tokens=20) + PurgeCount(families=300, tokens=4000)
+
+    assert added == PurgeCount(families=301, tokens=4020)
+
+
+def test_row_of_a_revoked_session_is_kept_while_it_matters(
+    rf: Any, user: Any, clock: Clock
+):
+    """I-1: A revocation is not forgotten while a token of the session is genuine."""
+    pair: TokenPair = log_in(rf, user)
+    rows_of(pair).update(revoked_at=clock.now, revoked_reason="staff")
+    clock.forward(29 * DAY)
+
+    total()
+
+    assert columns(pair)["revoked_reason"] == "staff"
