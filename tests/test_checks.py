@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.core.checks import CheckMessage, Error, run_checks
 from django.db import connection
+from django.middleware.csrf import CsrfViewMiddleware
 
 from rotating_sessions.checks.surroundings import check_deployment, check_surroundings
 from rotating_sessions.checks.values import check_values
@@ -21,6 +22,15 @@ OWN = "rotating_sessions.middleware.RotatingSessionMiddleware"
 AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
 CSRF = "django.middleware.csrf.CsrfViewMiddleware"
 LOCMEM = "django.core.cache.backends.locmem.LocMemCache"
+
+
+class StrictCsrf(CsrfViewMiddleware):
+    """A site's own, which is as good as Django's."""
+
+
+def nothing(get_response):
+    """A middleware that is no class."""
+    return get_response
 
 
 def ids(messages: list[CheckMessage]) -> list[str]:
@@ -119,6 +129,10 @@ def test_checks_for_production_run_at_deployment_only():
         ({"EXEMPT_PATHS": [""]}, ["E013"]),
         ({"EXEMPT_PATHS": []}, []),
         ({"ISSUER": ""}, ["E014"]),
+        ({"ISSUER": "i" * 200}, []),
+        ({"ISSUER": "i" * 201}, ["E014"]),
+        ({"LOGIN_RATE": "0/min"}, ["E012"]),
+        ({"REFRESH_RATE": "1/min"}, []),
         ({"AUDIENCE": ""}, ["E014"]),
     ],
 )
@@ -166,6 +180,11 @@ def test_values_of_a_wrong_type_are_looked_at_no_further(settings):
         ({"ROTATING_SESSIONS": {"EXEMPT_PATHS": ["/staff/"]}}, ["W025"]),
         ({"ROTATING_SESSIONS": {"EXEMPT_PATHS": []}}, ["W025"]),
         ({"ROTATING_SESSIONS": {"EXEMPT_PATHS": ["/adm"]}}, []),
+        ({"ROTATING_SESSIONS": {"EXEMPT_PATHS": ["/a"]}}, ["E028"]),
+        ({"ROTATING_SESSIONS": {"EXEMPT_PATHS": ["/admin/", "/auth/"]}}, ["E028"]),
+        ({"USE_TZ": False}, ["E027"]),
+        ({"MIDDLEWARE": [f"{__name__}.StrictCsrf", OWN]}, []),
+        ({"MIDDLEWARE": [f"{__name__}.nothing", CSRF, OWN]}, []),
     ],
 )
 def test_what_does_not_fit_together_is_told(settings, changes, found):
@@ -176,6 +195,15 @@ def test_what_does_not_fit_together_is_told(settings, changes, found):
     messages = check_surroundings()
 
     assert ids(messages) == found
+
+
+def test_autocommit_may_not_be_off(monkeypatch):
+    """I-5: Without AUTOCOMMIT no answer is durable, which is an error."""
+    monkeypatch.setitem(connection.settings_dict, "AUTOCOMMIT", value=False)
+
+    messages = check_surroundings()
+
+    assert ids(messages) == ["E029"]
 
 
 @pytest.mark.parametrize(

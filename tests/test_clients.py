@@ -109,6 +109,13 @@ def test_the_client_is_as_many_hops_away_as_proxies_are_trusted(
     assert seen(peer, *hops) == address
 
 
+def test_a_chain_longer_than_any_is_unknown(settings):
+    """TH-05: Kilobytes in the last hop are no address, and are not kept in a cache."""
+    settings.ROTATING_SESSIONS = {"TRUSTED_PROXY_COUNT": 1}
+
+    assert seen(INNER, "7" * 600) is None
+
+
 @pytest.mark.parametrize(
     ("trusted", "peer", "hops", "address"),
     [

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Any
 from uuid import UUID
 
@@ -41,6 +41,21 @@ def failing(error: type[Exception] = OperationalError) -> Iterator[None]:
 
     with connection.execute_wrapper(refuse):
         yield
+
+
+class TellingLock:
+    """A lock that tells when a second thread is about to wait for it."""
+
+    def __init__(self, queued: Event) -> None:
+        self.lock, self.queued, self.callers = Lock(), queued, 0
+        self.release = self.lock.release
+
+    def acquire(self, *, blocking: bool) -> bool:
+        """Acquire it as any lock."""
+        self.callers += 1
+        if self.callers == 2:
+            self.queued.set()
+        return self.lock.acquire(blocking=blocking)
 
 
 def run_in_thread(work: Callable[[], None]) -> Thread:
@@ -243,6 +258,31 @@ def test_a_process_recovers_with_its_database(db):
     revocations.poll(NOW + TICK)
 
     assert revocations.is_revoked(family_id)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_waits_for_a_poll_that_fails_fails_with_it(monkeypatch):
+    """RV-07: Of requests that queue up while the database is down only one asks it."""
+    asked, queued, asks = Event(), Event(), []
+    monkeypatch.setattr(revocations._known, "lock", TellingLock(queued))
+
+    def fail(*args: Any) -> Any:
+        asks.append(args)
+        asked.set()
+        assert queued.wait(20)
+        raise OperationalError
+
+    def poll_in_vain() -> None:
+        with connection.execute_wrapper(fail), pytest.raises(Unavailable):
+            revocations.poll(NOW)
+
+    first = run_in_thread(poll_in_vain)
+    assert asked.wait(20)
+    second = run_in_thread(poll_in_vain)
+    first.join(20)
+    second.join(20)
+
+    assert len(asks) == 1
 
 
 @pytest.mark.django_db(transaction=True)

@@ -8,11 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.db import connections, transaction
-from django.http import Http404, HttpResponseBase
+from django.http import HttpResponseBase
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import (
     APIException,
-    NotFound,
     Throttled,
     ValidationError,
 )
@@ -154,8 +153,6 @@ def _answer(error: Exception, _context: Mapping[str, Any]) -> HttpResponseBase |
         error = Unavailable()
     if isinstance(error, SessionError):
         return refuse(error)
-    if isinstance(error, Http404):
-        error = NotFound()
     if not isinstance(error, APIException):
         return None
     headers = {}

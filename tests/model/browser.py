@@ -45,7 +45,7 @@ class Browser:
 
     row: Row
     token: Token
-    access: int | None
+    access: int
     flights: tuple[Flight, ...] = ()
     lost: int = 0
     before: Row | None = None
@@ -62,8 +62,7 @@ def steps(world: Browser, decide: Decide, max_flights: int = 2) -> Iterator[Brow
         yield _tick(world)
     if len(world.flights) < max_flights:
         yield _fly(world, (*world.flights, Flight(world.token, 0)))
-    if world.access is not None:
-        yield _write(world, use(world.row, world.access)[0])
+    yield _write(world, use(world.row, world.access)[0])
     if not world.failed_over and world.before is not None:
         yield replace(
             world, row=world.before, before=None, failed_over=True, flights=()
@@ -130,9 +129,7 @@ def normalize(world: Browser) -> Browser:
     for row in (world.row, world.before):
         if row is not None:
             tokens += [token for token in (row.current, row.previous) if token]
-    base = min(token.generation for token in tokens)
-    if world.access is not None:
-        base = min(base, world.access)
+    base = min(world.access, *(token.generation for token in tokens))
     answers = [flight.answer for flight in world.flights if flight.answer]
     base = min([base, *(answer.generation for answer in answers)])
     return world if base == 0 else _shift(world, base)
@@ -155,7 +152,7 @@ def _shift(world: Browser, base: int) -> Browser:
         row=row(world.row),
         before=world.before and row(world.before),
         token=token(world.token),
-        access=None if world.access is None else world.access - base,
+        access=world.access - base,
         flights=tuple(
             replace(f, token=token(f.token), answer=f.answer and answer(f.answer))
             for f in world.flights

@@ -74,9 +74,9 @@ def _steps_of_the_thief(world: Theft, decide: Decide) -> Iterator[tuple[Act, The
             )
             yield Act.REFRESH, _forget(taken)
     for generation, _life in world.loot_access:
-        row, served = use(world.row, generation)
-        if served:
-            yield Act.THIEF_REQUEST, replace(world, row=row)
+        # Those that would give him away he has thrown away: what is left serves.
+        row, _served = use(world.row, generation)
+        yield Act.THIEF_REQUEST, replace(world, row=row)
 
 
 def _fresh(token: Token | None) -> Token | None:

@@ -1,0 +1,127 @@
+"""What was tried against the package, and got through before it was mended."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.test.utils import override_settings
+
+from rotating_sessions import revocations
+from rotating_sessions.exceptions import Unavailable
+from rotating_sessions.models import SessionFamily
+from rotating_sessions.services import refresh_session
+from tests.conftest import bearer, client_at, log_in
+from tests.factories import PASSWORD, SessionFamilyFactory, UserFactory
+from tests.models import Colleague
+from tests.test_services_refresh import overtaken
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NOW = datetime(2026, 4, 8, 11, 20, 5, tzinfo=UTC)
+STRONGER_FIRST = ["PBKDF2PasswordHasher", "MD5PasswordHasher"]
+TOSSED = "\u2000__Host-rs_refresh=evil".encode().decode("latin-1")
+
+
+def test_clock_that_jumps_ahead_and_back_revives_nothing():
+    """RT-14: What a poll forgot while the clock was ahead, it knows again once back."""
+    family = SessionFamilyFactory.create(now=NOW, revoked_at=NOW)
+    for moment in (NOW, NOW + timedelta(hours=2)):
+        revocations.poll(moment)
+
+    revocations.poll(NOW + timedelta(minutes=6))
+
+    assert revocations.is_revoked(family.pk)
+
+
+def test_user_deleted_under_another_name_is_out():
+    """AC-04: Deleting a user through a proxy model revokes the user's sessions."""
+    family = SessionFamilyFactory.create()
+
+    Colleague.objects.get(pk=family.user.pk).delete()
+
+    family.refresh_from_db()
+    assert (family.user_id, family.revoked_reason) == (None, "user_deleted")
+
+
+def test_password_that_changes_during_a_refresh_revokes_nothing_by_guess(rf, user):
+    """I-23: Row and user of two moments are no verdict: the client tries again."""
+    pair = log_in(rf, user)
+    families = SessionFamily.objects.all()
+
+    with (
+        overtaken(lambda: families.update(auth_hash="of-another")),
+        pytest.raises(Unavailable),
+    ):
+        refresh_session(pair.refresh, client=client_at(), transport="header")
+
+    assert families.get().revoked_at is None
+
+
+def test_shorter_idle_timeout_does_not_end_the_newest_login(rf, user, settings):
+    """AC-07: The limit counts by last activity, not by deadlines of older settings."""
+    settings.ROTATING_SESSIONS = {"SESSION_LIMIT": 1}
+    log_in(rf, user)
+    settings.ROTATING_SESSIONS = {
+        "SESSION_LIMIT": 1,
+        "IDLE_TIMEOUT": timedelta(days=7),
+    }
+
+    log_in(rf, user)
+
+    live = SessionFamily.objects.filter(revoked_at=None)
+    assert live.get() == SessionFamily.objects.latest("created_at")
+
+
+def test_confirming_the_password_keeps_the_session_that_does_it(api):
+    """AC-03: A stronger hash is not stored by the way: it would be a new password."""
+    tokens = api.log_in(UserFactory.create())
+    hashers = [f"django.contrib.auth.hashers.{name}" for name in STRONGER_FIRST]
+    body = {"password": PASSWORD, "keep_current": True}
+
+    with override_settings(PASSWORD_HASHERS=hashers):
+        done = api.send("/auth/logout-everywhere/", body, **bearer(tokens["access"]))
+
+    assert done.status_code == 200
+    refreshed = api.send("/auth/refresh/", {"refresh": tokens["refresh"]})
+    assert refreshed.status_code == 200
+
+
+@pytest.mark.parametrize("spelling", ["anne ", "ANNE", "anné", "  \uff21nne"])
+def test_spellings_of_a_name_are_counted_together(api, settings, spelling):
+    """TH-03: What a database may take for the same name is throttled as that name."""
+    settings.ROTATING_SESSIONS = {"LOGIN_RATE": "1/min"}
+    api.send("/auth/login/", {"username": "anne", "password": "wrong"})
+
+    response = api.send("/auth/login/", {"username": spelling, "password": "wrong"})
+
+    assert response.status_code == 429
+
+
+@pytest.mark.parametrize("path", ["/auth/refresh/", "/auth/logout/"])
+def test_tossed_cookie_does_not_make_the_browser_forget_its_own(api, path):
+    """CK-08: A sibling site's form with a cookie it planted fails the CSRF check."""
+    response = api.send(path, HTTP_COOKIE=TOSSED)
+
+    assert (response.status_code, response.json()["code"]) == (403, "csrf_failed")
+    assert not response.cookies
+
+
+@pytest.mark.parametrize("path", ["/auth/login/", "/auth/refresh/", "/auth/logout/"])
+def test_body_of_unknown_length_is_not_taken_for_none(api, path):
+    """What WSGI cannot read is a malformed request, not one without a token."""
+    response = api.generic("POST", path, HTTP_TRANSFER_ENCODING="chunked")
+
+    assert (response.status_code, response.json()["code"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    "lookup", ["secret__gt", "auth_hash__startswith", "refresh_tokens__digest__gt"]
+)
+def test_staff_cannot_guess_hidden_fields_by_filters(client, lookup):
+    """AD-01: The admin refuses to filter by what it does not show."""
+    client.force_login(UserFactory.create(is_staff=True, is_superuser=True))
+
+    response = client.get("/admin/rotating_sessions/sessionfamily/", {lookup: "AA"})
+
+    assert response.status_code == 400
