@@ -12,7 +12,7 @@ import dj_database_url
 FILES = Path(os.environ.get("TOX_ENV_DIR") or Path(__file__).parent.parent)
 
 DATABASES: dict[str, dict[str, Any]] = {
-    "default": dj_database_url.config(default=f"sqlite:///{FILES / 'db.sqlite3'}")
+    "default": {**dj_database_url.config(default=f"sqlite:///{FILES / 'db.sqlite3'}")}
 }
 _vendor = DATABASES["default"]["ENGINE"].rpartition(".")[2]
 DATABASES["default"]["ATOMIC_REQUESTS"] = os.environ.get("ATOMIC_REQUESTS") == "1"
