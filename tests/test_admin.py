@@ -16,14 +16,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from rotating_sessions.models import RefreshToken, RevokedReason, SessionFamily
-from tests.conftest import Api, bearer
+from tests.browsing import Api, bearer, count, refusal
 from tests.factories import (
     RefreshTokenFactory,
     SessionFamilyFactory,
     UserFactory,
 )
-from tests.test_middleware import refusal
-from tests.views import count
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -11,10 +11,10 @@ from rotating_sessions import revocations
 from rotating_sessions.exceptions import Unavailable
 from rotating_sessions.models import SessionFamily
 from rotating_sessions.services import refresh_session
-from tests.conftest import bearer, client_at, log_in
+from tests.acting import client_at, log_in, overtaken
+from tests.browsing import bearer
 from tests.factories import PASSWORD, SessionFamilyFactory, UserFactory
 from tests.models import Colleague
-from tests.test_services_refresh import overtaken
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -14,16 +14,18 @@ from django.utils import timezone
 from django.views.debug import ExceptionReporter
 
 from rotating_sessions.models import RevokedReason, SessionFamily
-from tests.conftest import TRAIN, Api, bearer
-from tests.factories import UserFactory
-from tests.test_middleware import refusal
-from tests.views import (
+from tests.browsing import (
     ACCESS,
     REFRESH,
+    TRAIN,
+    Api,
+    bearer,
     clears_cookies,
     database_down,
+    refusal,
     touches_cookies,
 )
+from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -9,10 +9,8 @@ import pytest
 from django.contrib.auth import get_user_model
 
 from rotating_sessions.models import SessionFamily
-from tests.conftest import HOME, bearer
+from tests.browsing import HOME, bearer, refusal, rows, touches_cookies
 from tests.factories import PASSWORD
-from tests.test_middleware import refusal, rows
-from tests.views import touches_cookies
 
 pytestmark = pytest.mark.django_db
 

@@ -13,14 +13,12 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from rotating_sessions.models import RefreshToken, RevokedReason, SessionFamily
-from tests.conftest import bearer
+from tests.browsing import bearer, database_down, refusal, rows
 from tests.factories import (
     RefreshTokenFactory,
     SessionFamilyFactory,
     UserFactory,
 )
-from tests.test_middleware import refusal, rows
-from tests.views import database_down
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -35,39 +35,28 @@ from rotating_sessions.services import (
 )
 from rotating_sessions.tokens import keys
 from rotating_sessions.transports import TokenPair
-from tests.conftest import FIREFOX, HOME, TRAIN, Api, bearer, client_at, log_in
-from tests.factories import UserFactory
-from tests.test_services_refresh import (
+from tests.acting import (
     MOMENT,
     Clock,
     W,
     claims_of,
+    client_at,
     columns,
     counted,
     heard,
+    log_in,
     present,
     restore,
     rows_of,
     use,
     writes,
 )
+from tests.browsing import FIREFOX, HOME, TRAIN, Api, bearer
+from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 NEW_KEY = "the-key-that-comes-after-it-" + "fedcba9876543210" * 3
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
-
-
-@pytest.fixture
-def first(rf: Any, user: Any, clock: Clock) -> TokenPair:
-    """Return the pair of a login, a moment ago."""
-    pair = log_in(rf, user)
-    clock.forward(MOMENT)
-    return pair
 
 
 class Site:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 from uuid import uuid4
 
 import jwt
@@ -15,32 +14,27 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from rotating_sessions.middleware import RotatingSessionMiddleware
-from rotating_sessions.models import RefreshToken, RevokedReason, SessionFamily
+from rotating_sessions.models import RevokedReason, SessionFamily
 from rotating_sessions.tokens.access import decode_access
-from tests.conftest import TRAIN, Api, bearer
-from tests.factories import UserFactory
-from tests.views import (
+from tests.browsing import (
     ACCESS,
     REFRESH,
+    TRAIN,
+    Api,
+    bearer,
     clears_cookies,
     count,
     database_down,
+    refusal,
+    rows,
     touches_cookies,
 )
+from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SHORT = {"ACCESS_LIFETIME": timedelta(0)}
 FOREIGN_KEY = "a key that is not this site's " * 2
-
-
-def rows() -> list[Any]:
-    """Return every row of the package, in full."""
-    return [*SessionFamily.objects.values(), *RefreshToken.objects.values()]
-
-
-def refusal(response: Any) -> tuple[int, str]:
-    return response.status_code, response.json()["code"]
 
 
 @pytest.mark.parametrize("path", ["/plain/", "/plain-async/"])

@@ -17,9 +17,16 @@ from django.utils import timezone
 
 from rotating_sessions.middleware import RotatingSessionMiddleware
 from rotating_sessions.models import SessionFamily
-from tests.conftest import Api
-from tests.test_middleware import refusal, rows
-from tests.views import ACCESS, clears_cookies, count, database_down, touches_cookies
+from tests.browsing import (
+    ACCESS,
+    Api,
+    clears_cookies,
+    count,
+    database_down,
+    refusal,
+    rows,
+    touches_cookies,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -15,9 +15,8 @@ from rotating_sessions.models import (
     SessionFamily,
     new_secret,
 )
-from tests.conftest import log_in
+from tests.acting import log_in, present
 from tests.factories import RefreshTokenFactory, SessionFamilyFactory, UserFactory
-from tests.test_services_refresh import present
 
 pytestmark = pytest.mark.django_db
 

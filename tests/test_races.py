@@ -32,15 +32,17 @@ from rotating_sessions.services import (
 )
 from rotating_sessions.signals import refresh_token_reused, session_revoked
 from rotating_sessions.transports import TokenPair
-from tests.conftest import Api, client_at, log_in
-from tests.test_services_refresh import (
+from tests.acting import (
     claims_of,
+    client_at,
     columns,
     heard,
+    log_in,
     present,
     rows_of,
     use,
 )
+from tests.browsing import Api
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -18,31 +18,27 @@ from rotating_sessions.services.reading import password_state
 from rotating_sessions.signals import session_revoked, session_started
 from rotating_sessions.tokens.refresh import decode_refresh
 from rotating_sessions.transports import TokenPair, refresh_cookie_name
-from tests.conftest import FIREFOX, HOME, client_at, log_in
-from tests.factories import SessionFamilyFactory, UserFactory
-from tests.test_services_refresh import (
+from tests.acting import (
     MOMENT,
     START,
-    Clock,
     W,
     claims_of,
+    client_at,
     columns,
     digest_of,
     heard,
+    log_in,
     present,
     rows_of,
     twin_of,
     use,
 )
+from tests.browsing import FIREFOX, HOME
+from tests.factories import SessionFamilyFactory, UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 CHROME = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/126.0.0.0 Safari/537.36"
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
 
 
 def log_in_again(

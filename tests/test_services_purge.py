@@ -20,19 +20,13 @@ from rotating_sessions.exceptions import (
 from rotating_sessions.models import RefreshToken, SessionFamily
 from rotating_sessions.services import PurgeCount, purge_sessions
 from rotating_sessions.transports import TokenPair
-from tests.conftest import log_in
+from tests.acting import TICK, Clock, W, columns, log_in, present, rows_of
 from tests.factories import RefreshTokenFactory, SessionFamilyFactory
-from tests.test_services_refresh import TICK, Clock, W, columns, present, rows_of
 
 pytestmark = pytest.mark.django_db
 
 DAY = timedelta(days=1)
 RETENTION = 30 * DAY
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
 
 
 def total(**options: Any) -> PurgeCount:

@@ -22,9 +22,8 @@ from rotating_sessions.services.reading import (
     prove_refresh,
 )
 from rotating_sessions.transports import TokenPair
-from tests.conftest import log_in
+from tests.acting import claims_of, log_in, rows_of, twin_of
 from tests.factories import SessionFamilyFactory, UserFactory
-from tests.test_services_refresh import claims_of, rows_of, twin_of
 
 pytestmark = pytest.mark.django_db
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
-from django.dispatch import Signal
 from django.test import override_settings
 from django.utils import timezone
 
@@ -26,7 +22,6 @@ from rotating_sessions.exceptions import (
     Unavailable,
 )
 from rotating_sessions.models import RefreshToken, SessionFamily
-from rotating_sessions.services import confirm, refresh_session
 from rotating_sessions.signals import (
     lost_commit,
     network_changed,
@@ -34,153 +29,34 @@ from rotating_sessions.signals import (
     session_refreshed,
     session_revoked,
 )
-from rotating_sessions.tokens.access import AccessClaims, decode_access
-from rotating_sessions.tokens.refresh import decode_refresh, encode_refresh
 from rotating_sessions.transports import TokenPair
-from tests.conftest import FIREFOX, HOME, TRAIN, client_at, log_in
+from tests.acting import (
+    MOMENT,
+    SKEW,
+    START,
+    TICK,
+    Clock,
+    W,
+    claims_of,
+    client_at,
+    columns,
+    counted,
+    digest_of,
+    heard,
+    log_in,
+    overtaken,
+    present,
+    reads,
+    restore,
+    rows_of,
+    twin_of,
+    use,
+    writes,
+)
+from tests.browsing import FIREFOX, HOME, TRAIN
 from tests.factories import SessionFamilyFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
-
-START = datetime(2031, 3, 4, 5, 6, 7, 890123, tzinfo=UTC)
-W = timedelta(seconds=60)
-TICK = timedelta(microseconds=1)
-MOMENT = timedelta(seconds=3)
-SKEW = timedelta(seconds=5)
-
-
-class Clock:
-    """What django.utils.timezone.now says, until a test moves it."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = START
-        monkeypatch.setattr(timezone, "now", lambda: self.now)
-
-    def forward(self, span: timedelta) -> datetime:
-        self.now += span
-        return self.now
-
-
-@contextmanager
-def heard(*signals: Signal) -> Iterator[list[dict[str, Any]]]:
-    """Collect what the signals carry, in their order."""
-    found: list[dict[str, Any]] = []
-
-    def receive(signal: Signal, sender: type, **fields: Any) -> None:
-        assert sender is SessionFamily
-        found.append(fields)
-
-    for signal in signals:
-        signal.connect(receive)
-    try:
-        yield found
-    finally:
-        for signal in signals:
-            signal.disconnect(receive)
-
-
-@contextmanager
-def counted() -> Iterator[Counter[str]]:
-    """Count the statements by their verb: SELECT, INSERT, UPDATE, DELETE."""
-    verbs: Counter[str] = Counter()
-
-    def count(execute: Any, sql: str, *args: Any) -> Any:
-        verb = sql.split(maxsplit=1)[0]
-        if verb in {"SELECT", "INSERT", "UPDATE", "DELETE"}:
-            verbs[verb] += 1
-        return execute(sql, *args)
-
-    with connection.execute_wrapper(count):
-        yield verbs
-
-
-def reads(verbs: Counter[str]) -> int:
-    return verbs["SELECT"]
-
-
-def writes(verbs: Counter[str]) -> int:
-    return verbs.total() - verbs["SELECT"]
-
-
-@contextmanager
-def overtaken(change: Callable[[], object]) -> Iterator[None]:
-    """Let another request be first: change the row before the first write to it."""
-    todo = [change]
-
-    def intervene(execute: Any, sql: str, *args: Any) -> Any:
-        if todo and sql.startswith("UPDATE") and "sessionfamily" in sql:
-            todo.pop()()
-        return execute(sql, *args)
-
-    with connection.execute_wrapper(intervene):
-        yield
-
-
-def present(
-    held: TokenPair | str, client: Client | None = None, transport: str = "header"
-) -> TokenPair:
-    """Present a refresh token, from HOME unless said otherwise."""
-    value = held if isinstance(held, str) else held.refresh
-    assert value is not None
-    return refresh_session(value, client=client or client_at(), transport=transport)
-
-
-def claims_of(pair: TokenPair) -> AccessClaims:
-    return decode_access(pair.access, timezone.now())
-
-
-def use(pair: TokenPair) -> None:
-    """Use the access token, as the middleware does at its first sight."""
-    confirm(claims_of(pair))
-
-
-def rows_of(pair: TokenPair) -> Any:
-    return SessionFamily.objects.filter(pk=decode_refresh(pair.refresh or "").family_id)
-
-
-def columns(pair: TokenPair) -> dict[str, Any]:
-    """Return every column of the pair's family."""
-    return dict(rows_of(pair).values().get())
-
-
-def digest_of(pair: TokenPair) -> bytes:
-    return decode_refresh(pair.refresh or "").digest
-
-
-def twin_of(pair: TokenPair, generation: int | None = None, **fields: Any) -> str:
-    """Return another genuine token of the same family."""
-    token = decode_refresh(pair.refresh or "")
-    family = rows_of(pair).get()
-    values = {
-        "family_id": family.pk,
-        "generation": token.generation if generation is None else generation,
-        "user_pk": family.user_pk,
-        "secret": bytes(family.secret),
-        "issued_at": token.issued_at,
-    }
-    return encode_refresh(**{**values, **fields})
-
-
-def restore(pair: TokenPair, saved: dict[str, Any]) -> None:
-    """Take the database back to an earlier state of the family, as a failover does."""
-    family = rows_of(pair)
-    family.update(**saved)
-    RefreshToken.objects.filter(
-        family__in=family, generation__gt=saved["generation"]
-    ).delete()
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
-
-
-@pytest.fixture
-def first(rf: Any, user: Any, clock: Clock) -> TokenPair:
-    """Return the pair of a login, a moment ago."""
-    pair = log_in(rf, user)
-    clock.forward(MOMENT)
-    return pair
 
 
 @pytest.fixture

@@ -24,9 +24,7 @@ from rotating_sessions.services import (
 )
 from rotating_sessions.signals import session_revoked
 from rotating_sessions.transports import TokenPair
-from tests.conftest import log_in
-from tests.factories import SessionFamilyFactory, UserFactory
-from tests.test_services_refresh import (
+from tests.acting import (
     MOMENT,
     Clock,
     W,
@@ -34,21 +32,18 @@ from tests.test_services_refresh import (
     columns,
     counted,
     heard,
+    log_in,
     present,
     reads,
     rows_of,
     twin_of,
     writes,
 )
+from tests.factories import SessionFamilyFactory, UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 STAFF = RevokedReason.STAFF
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
 
 
 @pytest.fixture

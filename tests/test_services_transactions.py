@@ -26,9 +26,8 @@ from rotating_sessions.services.transactions import (
 )
 from rotating_sessions.signals import refresh_token_reused, session_started
 from rotating_sessions.transports import TokenPair
-from tests.conftest import log_in
+from tests.acting import Clock, W, columns, heard, log_in, present, use
 from tests.factories import SessionFamilyFactory
-from tests.test_services_refresh import Clock, W, columns, heard, present, use
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -80,11 +79,6 @@ class Fault:
             if self.tries <= self.times:
                 raise self.error.with_traceback(None)
         return execute(sql, *args)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
 
 
 @pytest.fixture

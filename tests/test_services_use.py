@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.db import connection, transaction
@@ -11,12 +10,8 @@ from django.db import connection, transaction
 from rotating_sessions.exceptions import RefreshTokenReused, SessionEnded
 from rotating_sessions.models import RefreshToken
 from rotating_sessions.signals import refresh_token_reused, session_revoked
-from rotating_sessions.transports import TokenPair
-from tests.conftest import log_in
-from tests.factories import UserFactory
-from tests.test_services_refresh import (
+from tests.acting import (
     MOMENT,
-    Clock,
     W,
     columns,
     counted,
@@ -25,21 +20,9 @@ from tests.test_services_refresh import (
     rows_of,
     use,
 )
+from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
-
-
-@pytest.fixture
-def first(rf: Any, user: Any, clock: Clock) -> TokenPair:
-    """Return the pair of a login, a moment ago."""
-    pair = log_in(rf, user)
-    clock.forward(MOMENT)
-    return pair
 
 
 @pytest.mark.parametrize("displaced", [0, 1, 3])

@@ -16,7 +16,7 @@ from rotating_sessions.models import RevokedReason, SessionFamily
 from rotating_sessions.services import refresh_session, revoke_session
 from rotating_sessions.signals import announce, report
 from rotating_sessions.tokens.refresh import decode_refresh
-from tests.conftest import client_at, log_in
+from tests.acting import client_at, log_in
 
 FAMILY = UUID("f2a90c17-64be-4d03-9b58-7e1d3c5a80b6")
 SIGNALS = [

@@ -11,10 +11,17 @@ from django.core.cache.backends.locmem import LocMemCache
 from rest_framework.throttling import SimpleRateThrottle
 
 from rotating_sessions.models import SessionFamily
-from tests.conftest import HOME, TRAIN, Api, bearer
+from tests.browsing import (
+    HOME,
+    REFRESH,
+    TRAIN,
+    Api,
+    bearer,
+    refusal,
+    rows,
+    touches_cookies,
+)
 from tests.factories import PASSWORD, UserFactory
-from tests.test_middleware import refusal, rows
-from tests.views import REFRESH, touches_cookies
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -11,16 +11,17 @@ from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.signals import user_logged_in, user_login_failed
 
 from rotating_sessions.models import RevokedReason, SessionFamily
-from tests.conftest import Api, bearer
-from tests.factories import PASSWORD, UserFactory
-from tests.test_middleware import refusal
-from tests.views import (
+from tests.browsing import (
     ACCESS,
     REFRESH,
+    Api,
+    bearer,
     clears_cookies,
     database_down,
+    refusal,
     touches_cookies,
 )
+from tests.factories import PASSWORD, UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -9,16 +9,19 @@ import pytest
 from django.utils import timezone
 
 from rotating_sessions.models import RevokedReason, SessionFamily
-from tests.conftest import TRAIN, Api, bearer
-from tests.factories import PASSWORD, UserFactory
-from tests.test_middleware import refusal, rows
-from tests.views import (
+from tests.browsing import (
     ACCESS,
     REFRESH,
+    TRAIN,
+    Api,
+    bearer,
     clears_cookies,
     database_down,
+    refusal,
+    rows,
     touches_cookies,
 )
+from tests.factories import PASSWORD, UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -14,13 +14,14 @@ from django.utils import timezone
 
 from rotating_sessions.models import RevokedReason, SessionFamily
 from tests import views
-from tests.conftest import TRAIN
-from tests.test_middleware import refusal, rows
-from tests.views import (
+from tests.browsing import (
     ACCESS,
     REFRESH,
+    TRAIN,
     clears_cookies,
     database_down,
+    refusal,
+    rows,
     touches_cookies,
 )
 

@@ -14,14 +14,18 @@ from django.utils import timezone
 
 from rotating_sessions.models import RefreshToken, RevokedReason, SessionFamily
 from rotating_sessions.tokens.refresh import encode_refresh
-from tests.conftest import HOME, TRAIN, Api, bearer
-from tests.test_middleware import refusal, rows
-from tests.views import (
+from tests.browsing import (
     ACCESS,
+    HOME,
     REFRESH,
+    TRAIN,
+    Api,
+    bearer,
     clears_cookies,
     count,
     database_down,
+    refusal,
+    rows,
     touches_cookies,
 )
 

@@ -13,10 +13,17 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from rotating_sessions.models import RevokedReason, SessionFamily
-from tests.conftest import HOME, Api, bearer
+from tests.browsing import (
+    HOME,
+    Api,
+    bearer,
+    clears_cookies,
+    count,
+    database_down,
+    refusal,
+    touches_cookies,
+)
 from tests.factories import SessionFamilyFactory, UserFactory
-from tests.test_middleware import refusal
-from tests.views import clears_cookies, count, database_down, touches_cookies
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from django.contrib.auth.decorators import login_required
-from django.db import OperationalError, connection, transaction
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.test.utils import CaptureQueriesContext
 from django.views.decorators.cache import cache_control
 from rest_framework.permissions import IsAdminUser, IsAuthenticated
 from rest_framework.request import Request
@@ -20,9 +17,6 @@ from rotating_sessions.authentication import (
     RotatingSessionAuthentication,
     session_exempt,
 )
-
-ACCESS = "__Host-rs_access"
-REFRESH = "__Host-rs_refresh"
 
 
 def plain(request: HttpRequest) -> HttpResponse:
@@ -102,41 +96,3 @@ def _describe(user: Any, claims: Any) -> JsonResponse:
         "auth_time": int(claims.auth_time.timestamp()),
     }
     return JsonResponse({"user": user.get_username(), "session": session})
-
-
-@contextmanager
-def database_down(
-    only: str = "", error: type[Exception] = OperationalError
-) -> Iterator[None]:
-    """Make the database fail every statement, or those with the given text in them."""
-
-    def fail(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:  # noqa: FBT001
-        if only in sql:
-            raise error("the server has gone away")
-        return execute(sql, params, many, context)
-
-    with connection.execute_wrapper(fail):
-        yield
-
-
-def count(queries: CaptureQueriesContext) -> tuple[int, int]:
-    """Return how many statements read and how many write."""
-    verbs = [query["sql"].lstrip().split()[0] for query in queries.captured_queries]
-    return verbs.count("SELECT"), sum(
-        verb in {"INSERT", "UPDATE", "DELETE", "REPLACE"} for verb in verbs
-    )
-
-
-def clears_cookies(response: Any) -> bool:
-    """Tell whether the response makes the browser forget both session cookies."""
-    return all(
-        name in response.cookies
-        and response.cookies[name].value == ""
-        and response.cookies[name]["max-age"] == 0
-        for name in (ACCESS, REFRESH)
-    )
-
-
-def touches_cookies(response: Any) -> bool:
-    """Tell whether the response sets or clears any session cookie."""
-    return ACCESS in response.cookies or REFRESH in response.cookies
