@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from rotating_sessions.clients import describe_network
 from rotating_sessions.models import (
     RefreshToken,
     RevokedReason,
@@ -96,7 +97,7 @@ class SessionFamilyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = (
         "user_name",
         "device",
-        "ip_address",
+        "network",
         "created_at",
         "rotated_at",
         "state",
@@ -140,6 +141,11 @@ class SessionFamilyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         if family.user is None:
             return str(_("deleted user %(pk)s") % {"pk": family.user_pk})
         return str(family.user)
+
+    @admin.display(description=_("network"))
+    def network(self, family: SessionFamily) -> str | None:
+        """Return the network that the session was last seen in."""
+        return describe_network(family.ip_address)
 
     @admin.display(description=_("state"))
     def state(self, family: SessionFamily) -> str:

@@ -13,7 +13,13 @@ from ua_parser import parse_os, parse_user_agent
 
 from rotating_sessions.conf import get_conf
 
-__all__ = ["Client", "describe_device", "read_address", "read_client"]
+__all__ = [
+    "Client",
+    "describe_device",
+    "describe_network",
+    "read_address",
+    "read_client",
+]
 
 MAX_USER_AGENT_LENGTH = 256
 UNKNOWN_DEVICE = "Unknown device"
@@ -86,6 +92,12 @@ def describe_device(user_agent: str) -> str:
         return user_agent.split("/", maxsplit=1)[0][:60].strip() or UNKNOWN_DEVICE
     names = [part.family for part in (browser, system) if part is not None]
     return " on ".join(names)[:100]
+
+
+def describe_network(address: str | None) -> str | None:
+    """Return the network of an address as people read it: one address has no prefix."""
+    network = _network(address)
+    return network and network.removesuffix("/32").removesuffix("/128")
 
 
 @lru_cache(maxsize=4096)

@@ -55,10 +55,12 @@ def get_conf() -> Conf:
     """
     Return the settings in force.
 
-    Keys that no field has are left out here: the system check
-    rotating_sessions.E001 names them.
+    Keys that no field has, and a setting that is no dict, are left out here: the system
+    checks rotating_sessions.E001 and E002 tell of them.
     """
-    given: Mapping[str, Any] = getattr(settings, SETTING, None) or {}
+    given = getattr(settings, SETTING, None) or {}
+    if not isinstance(given, Mapping):
+        given = {}
     known = {field.name for field in fields(Conf)}
     values: dict[str, Any] = {
         name: given[name.upper()] for name in known if name.upper() in given

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from rest_framework import serializers
 
+from rotating_sessions.clients import describe_network
 from rotating_sessions.conf import get_conf
 from rotating_sessions.models import SessionFamily
 
@@ -79,7 +80,7 @@ class SessionSerializer(serializers.ModelSerializer[SessionFamily]):
     holder of a stolen token when its victim refreshes.
     """
 
-    network = serializers.IPAddressField(source="ip_address")
+    network = serializers.SerializerMethodField()
     last_active = serializers.SerializerMethodField()
     current = serializers.SerializerMethodField()
 
@@ -94,6 +95,10 @@ class SessionSerializer(serializers.ModelSerializer[SessionFamily]):
             "current",
         )
         read_only_fields = fields
+
+    def get_network(self, family: SessionFamily) -> str | None:
+        """Return the network that the session was last seen in."""
+        return describe_network(family.ip_address)
 
     def get_last_active(self, family: SessionFamily) -> str:
         """Return the last refresh, or the login, cut to the hour."""

@@ -31,7 +31,8 @@ class _Throttle(SimpleRateThrottle):
         """Return a key that tells nothing of whom it counts, nor is chosen by them."""
         if self._ident is None:
             return None
-        return f"{self.scope}:{sha256(self._ident.encode()).hexdigest()}"
+        ident = self._ident.encode("utf-8", "surrogatepass")
+        return f"{self.scope}:{sha256(ident).hexdigest()}"
 
     def allow_request(self, request: Any, view: Any) -> bool:
         """Tell whether the request is within the rate."""

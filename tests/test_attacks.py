@@ -1,10 +1,13 @@
-"""What was tried against the package, and got through before it was mended."""
+"""Attacks that have to fail, and accidents that have to do no harm."""
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.contrib.auth.signals import user_login_failed
+from django.core.management import CommandError, call_command
 from django.test.utils import override_settings
 
 from rotating_sessions import revocations
@@ -125,3 +128,44 @@ def test_staff_cannot_guess_hidden_fields_by_filters(client, lookup):
     response = client.get("/admin/rotating_sessions/sessionfamily/", {lookup: "AA"})
 
     assert response.status_code == 400
+
+
+def test_inactive_user_that_a_backend_lets_through_is_a_failed_login(api, settings):
+    """AD-04: `user_login_failed` is sent, and the answer is a wrong password's."""
+    lenient = "django.contrib.auth.backends.AllowAllUsersModelBackend"
+    settings.AUTHENTICATION_BACKENDS = [lenient]
+    user = UserFactory.create(is_active=False)
+    failed = []
+
+    def note(credentials, **kwargs):
+        failed.append(credentials)
+
+    user_login_failed.connect(note)
+    body = {"username": user.username, "password": PASSWORD}
+    response = api.send("/auth/login/", body)
+    user_login_failed.disconnect(note)
+
+    assert (response.status_code, response.json()["code"]) == (
+        401,
+        "invalid_credentials",
+    )
+    assert failed == [{"username": user.username}]
+
+
+def test_nobody_to_ask_means_no(monkeypatch, capsys):
+    """AD-09: Without an input to answer from, `--all` ends nobody's session."""
+    family = SessionFamilyFactory.create()
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+
+    with pytest.raises(CommandError, match="Nothing was revoked"):
+        call_command("rotating_sessions_revoke", "--all")
+
+    family.refresh_from_db()
+    assert family.revoked_at is None
+
+
+@pytest.mark.parametrize("pause", ["-1", "nan", "soon"])
+def test_pause_that_is_none_is_refused_before_anything_is_deleted(pause):
+    """AD-09: `--sleep` takes seconds, and a purge does not begin without them."""
+    with pytest.raises(CommandError, match="--sleep"):
+        call_command("rotating_sessions_purge", f"--sleep={pause}")

@@ -28,9 +28,8 @@ class StrictCsrf(CsrfViewMiddleware):
     """A site's own, which is as good as Django's."""
 
 
-def nothing(get_response):
-    """A middleware that is no class."""
-    return get_response
+# A middleware that is no class.
+nothing = len
 
 
 def ids(messages: list[CheckMessage]) -> list[str]:
@@ -146,6 +145,16 @@ def test_a_wrong_value_is_an_error_of_its_own(settings, values, found):
     assert all(isinstance(message, Error) for message in messages)
 
 
+@pytest.mark.parametrize("value", [5, "GRACE_PERIOD", ["GRACE_PERIOD"]])
+def test_a_setting_that_is_no_dict_is_an_error(settings, value):
+    """DP-05: ROTATING_SESSIONS is a dict; anything else is told, and left out."""
+    settings.ROTATING_SESSIONS = value
+
+    messages = check_values()
+
+    assert ids(messages) == ["E002"]
+
+
 def test_values_of_a_wrong_type_are_looked_at_no_further(settings):
     """With a wrong type the ranges and the surroundings are not looked at."""
     settings.ROTATING_SESSIONS = {"GRACE_PERIOD": 60, "IPV4_PREFIX": 99}
@@ -231,6 +240,8 @@ def test_sqlite_has_to_write_first(monkeypatch, vendor, options, found):
     [
         ({"SECRET_KEY": "k" * 32}, []),
         ({"SECRET_KEY": "k" * 31}, ["W030"]),
+        ({"SECRET_KEY": ""}, ["W030"]),
+        ({"SECRET_KEY": "", "SIGNING_KEYS": [KEY]}, []),
         ({"SECRET_KEY_FALLBACKS": ["k" * 31]}, ["W030"]),
         ({"SECRET_KEY_FALLBACKS": ["k" * 32]}, []),
         ({"SECRET_KEY": "k", "SIGNING_KEYS": [KEY]}, []),

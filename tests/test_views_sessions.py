@@ -77,7 +77,7 @@ def test_session_is_shown_with_these_fields_and_no_other(api, user, session, set
     }
 
 
-def test_list_is_read_in_one_query(api, session):
+def test_list_takes_one_query_beside_that_of_the_user(api, session):
     """However many sessions there are, one query reads them, and one the user."""
     family, credentials = session
     SessionFamilyFactory.create_batch(9, user=family.user)

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.core import checks
 from django.core.checks import CheckMessage, Error
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.middleware.csrf import CsrfViewMiddleware
 from django.urls import NoReverseMatch, reverse
@@ -131,11 +132,13 @@ def _check_database(_conf: Conf) -> Iterator[CheckMessage]:
 
 
 def _check_secret_key(conf: Conf) -> Iterator[CheckMessage]:
-    keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
-    if (
-        not conf.signing_keys
-        and min(len(force_bytes(key)) for key in keys) < MIN_KEY_BYTES
-    ):
+    if conf.signing_keys:
+        return
+    try:
+        keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    except ImproperlyConfigured:
+        keys = ("",)
+    if min(len(force_bytes(key)) for key in keys) < MIN_KEY_BYTES:
         yield _warning(
             30,
             f"Tokens are signed with a secret key of less than {MIN_KEY_BYTES} bytes.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from datetime import timedelta
 
@@ -54,6 +54,9 @@ def _error(number: int, text: str) -> Error:
 
 def _check_names() -> Iterator[CheckMessage]:
     given = getattr(settings, SETTING, None) or {}
+    if not isinstance(given, Mapping):
+        yield _error(2, "it has to be a dict.")
+        return
     known = {field.name.upper() for field in fields(Conf)}
     for name in sorted(set(given) - known, key=str):
         yield _error(1, f"there is no setting {name!r}.")

@@ -18,7 +18,7 @@ from rotating_sessions.services.transactions import failing_clearly, write_datab
 from rotating_sessions.tokens.access import AccessClaims
 from rotating_sessions.tokens.keys import get_key_ring
 from rotating_sessions.tokens.refresh import (
-    RefreshToken,
+    DecodedRefresh,
     decode_refresh,
     verify_refresh,
 )
@@ -93,7 +93,7 @@ def prove_refresh(value: str) -> SessionFamily:
     return verify_family(decode_refresh(value))
 
 
-def verify_family(token: RefreshToken) -> SessionFamily:
+def verify_family(token: DecodedRefresh) -> SessionFamily:
     """
     Return the family of a decoded refresh token, with its user, in one query.
 

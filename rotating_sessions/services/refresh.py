@@ -43,7 +43,7 @@ from rotating_sessions.services.reading import (
 from rotating_sessions.services.revocation import revoke_family, revoke_for_reuse
 from rotating_sessions.services.transactions import run_durably
 from rotating_sessions.signals import report
-from rotating_sessions.tokens.refresh import RefreshToken, decode_refresh
+from rotating_sessions.tokens.refresh import DecodedRefresh, decode_refresh
 from rotating_sessions.transports import TokenPair
 
 __all__ = ["refresh_session"]
@@ -84,7 +84,7 @@ def refresh_session(value: str, *, client: Client, transport: str) -> TokenPair:
 
 
 def _refresh(
-    token: RefreshToken, client: Client, transport: str
+    token: DecodedRefresh, client: Client, transport: str
 ) -> TokenPair | SessionError:
     try:
         family = verify_family(token)
@@ -107,7 +107,7 @@ def _refresh(
     return _carry_out(turn, token) or Unavailable()
 
 
-def _decide(family: SessionFamily, token: RefreshToken, client: Client) -> Turn:
+def _decide(family: SessionFamily, token: DecodedRefresh, client: Client) -> Turn:
     now = _read_clock(family)
     presented = PresentedToken(
         generation=token.generation, digest=token.digest, issued_at=token.issued_at
@@ -131,7 +131,7 @@ def _read_clock(family: SessionFamily) -> datetime:
     return now
 
 
-def _carry_out(turn: Turn, token: RefreshToken) -> TokenPair | SessionError | None:
+def _carry_out(turn: Turn, token: DecodedRefresh) -> TokenPair | SessionError | None:
     """Write the decision, or return None where the row has changed since the read."""
     verdict = turn.decision.verdict
     if verdict in _ISSUING:
@@ -150,7 +150,7 @@ def _carry_out(turn: Turn, token: RefreshToken) -> TokenPair | SessionError | No
     return SessionExpired() if turn.family.revoked_at is None else SessionEnded()
 
 
-def _report_ahead(family: SessionFamily, token: RefreshToken) -> None:
+def _report_ahead(family: SessionFamily, token: DecodedRefresh) -> None:
     report(
         "generation_ahead",
         level=logging.ERROR,

@@ -76,6 +76,9 @@ def revoke_session(
         family_id: The session.
         reason: Kept with it.
         user_pk: Whose session it must be; None for anybody's.
+
+    Raises:
+        Unavailable: The database failed; the session goes on.
     """
     rows = select_sessions(family_id=family_id, user_pk=user_pk)
     return revoke_sessions(rows, reason=reason) == 1
@@ -84,7 +87,12 @@ def revoke_session(
 def revoke_all_sessions(
     user_pk: Any, *, reason: RevokedReason, keep: UUID | None = None
 ) -> int:
-    """Revoke the live sessions of a user, but the one to keep; return how many."""
+    """
+    Revoke the live sessions of a user, but the one to keep; return how many.
+
+    Raises:
+        Unavailable: The database failed, before or between batches.
+    """
     rows = select_sessions(user_pk=user_pk)
     if keep is not None:
         rows = rows.exclude(pk=keep)
@@ -116,6 +124,7 @@ def end_proven_session(value: str, *, reason: RevokedReason) -> bool:
 
     Raises:
         InvalidToken: The token proves nothing.
+        Unavailable: The database failed; the session goes on.
     """
     with failing_clearly():
         family = prove_refresh(value)
@@ -129,6 +138,9 @@ def keep_session_after_password_change(
     Keep the session of this request, and end the user's others, at a new password.
 
     Call it once the new password is saved, as `update_session_auth_hash` of Django.
+
+    Raises:
+        Unavailable: The database failed; call it again.
     """
     claims = getattr(request, "session_family", None)
     kept = claims.family_id if claims is not None else None

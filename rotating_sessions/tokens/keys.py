@@ -93,8 +93,9 @@ class KeyRing:
 def get_key_ring() -> KeyRing:
     """Return the keys in force, of SIGNING_KEYS or else of Django's SECRET_KEY."""
     conf = get_conf()
-    site_keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
-    roots: tuple[str | bytes, ...] = conf.signing_keys or site_keys
+    roots: tuple[str | bytes, ...] = conf.signing_keys
+    if not roots:
+        roots = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
     return _derive_ring(tuple(map(force_bytes, roots)), conf.epoch)
 
 

@@ -27,7 +27,7 @@ from rotating_sessions.tokens.keys import KID_LENGTH, SigningKey, get_key_ring
 
 __all__ = [
     "REFRESH_TOKEN_LENGTH",
-    "RefreshToken",
+    "DecodedRefresh",
     "decode_refresh",
     "digest_refresh",
     "encode_refresh",
@@ -47,7 +47,7 @@ REFRESH_TOKEN_LENGTH = len(_PREFIX) + _BODY_LENGTH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RefreshToken:
+class DecodedRefresh:
     """
     A refresh token that passed the filter: probably ours, not yet proven.
 
@@ -87,7 +87,7 @@ def encode_refresh(
 
 
 @sensitive_variables()
-def decode_refresh(value: str) -> RefreshToken:
+def decode_refresh(value: str) -> DecodedRefresh:
     """
     Return what the token says, without any I/O; `verify_refresh` proves it.
 
@@ -105,7 +105,7 @@ def decode_refresh(value: str) -> RefreshToken:
         raise InvalidToken
     if not hmac.compare_digest(rest[:_FILTER_LENGTH], _filter(key, header)):
         raise InvalidToken
-    return RefreshToken(
+    return DecodedRefresh(
         family_id=UUID(bytes=family_id),
         generation=generation,
         issued_at=datetime.fromtimestamp(issued_at, tz=UTC),
@@ -116,7 +116,7 @@ def decode_refresh(value: str) -> RefreshToken:
     )
 
 
-def verify_refresh(token: RefreshToken, *, user_pk: str, secret: bytes) -> None:
+def verify_refresh(token: DecodedRefresh, *, user_pk: str, secret: bytes) -> None:
     """
     Prove that the token was issued for this user and this family.
 

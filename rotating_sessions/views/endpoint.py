@@ -12,6 +12,7 @@ from django.http import HttpResponseBase
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import (
     APIException,
+    ParseError,
     Throttled,
     ValidationError,
 )
@@ -140,7 +141,7 @@ def _check_body(request: Request) -> None:
         raise PayloadTooLarge
     try:
         body = request.data
-    except RecursionError as error:
+    except (ParseError, RecursionError) as error:
         raise InvalidRequest from error
     if not isinstance(body, Mapping):
         raise InvalidRequest

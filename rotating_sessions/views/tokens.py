@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TypeVar, cast
 
 from django.contrib.auth import authenticate, get_user_model
-from django.contrib.auth.signals import user_logged_in
+from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.db import IntegrityError
 from django.http import HttpResponseBase
 from django.middleware.csrf import get_token, rotate_token
@@ -84,7 +84,15 @@ class LoginView(Endpoint):
             enforce_csrf(django_request(request))
         user = authenticate(django_request(request), **credentials)
         # Django's AllowAllUsersModelBackend lets inactive users through.
-        if user is None or not user.is_active:
+        if user is None:
+            raise InvalidCredentials
+        if not user.is_active:
+            name = get_user_model().USERNAME_FIELD
+            user_login_failed.send(
+                __name__,
+                credentials={name: credentials[name]},
+                request=django_request(request),
+            )
             raise InvalidCredentials
         try:
             pair = start_session(django_request(request), user, transport=transport)

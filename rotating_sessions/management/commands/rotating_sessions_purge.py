@@ -34,8 +34,8 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--sleep",
-            type=float,
-            default=0.0,
+            type=_seconds,
+            default=timedelta(),
             help="Seconds to pause after each batch (default: none).",
         )
         parser.add_argument(
@@ -53,7 +53,7 @@ class Command(BaseCommand):
         batches = purge_sessions(
             batch_size=options["batch_size"],
             max_batches=options["max_batches"],
-            sleep=timedelta(seconds=options["sleep"]),
+            sleep=options["sleep"],
             dry_run=dry_run,
             using=options["database"],
         )
@@ -74,6 +74,13 @@ class Command(BaseCommand):
 
 def _describe(count: PurgeCount) -> str:
     return f"{count.families} session(s) and {count.tokens} token record(s)"
+
+
+def _seconds(text: str) -> timedelta:
+    span = timedelta(seconds=float(text))
+    if span < timedelta():
+        raise ValueError(text)
+    return span
 
 
 def _positive(text: str) -> int:

@@ -74,4 +74,9 @@ class Command(BaseCommand):
 
 def _is_sure(count: int) -> bool:
     question = f"This ends {count} session(s): everybody has to log in again. "
-    return input(f"{question}Go on? [y/N] ").strip().lower() in {"y", "yes"}
+    try:
+        answer = input(f"{question}Go on? [y/N] ")
+    except EOFError:
+        # Nobody is there to ask: `--no-input` is how to go on without.
+        return False
+    return answer.strip().lower() in {"y", "yes"}
