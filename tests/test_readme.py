@@ -101,6 +101,28 @@ def test_every_code_of_ours_is_explained() -> None:
     assert not unexplained
 
 
+def test_every_system_check_is_listed() -> None:
+    """Whoever meets the id of a check finds it in README, alone or in a span of ids."""
+    ids = re.compile(r"([EW])(\d{3})(?:` to `[EW](\d{3}))?")
+    listed = {
+        f"{letter}{number:03}"
+        for row in table("## System checks")
+        for letter, first, last in ids.findall(row[0])
+        for number in range(int(first), int(last or first) + 1)
+    }
+    sources = (README.parent / "rotating_sessions" / "checks").glob("*.py")
+    kinds = {"error": "E", "warning": "W"}
+    given = {
+        f"{kinds[kind]}{int(number):03}"
+        for source in sources
+        for kind, number in re.findall(
+            r"_(error|warning)\(\s*(\d+)", source.read_text(encoding="utf-8")
+        )
+    }
+
+    assert given == listed
+
+
 def test_every_signal_and_command_is_named() -> None:
     """A feature that README does not name is a feature that nobody finds."""
     own = [name for name, app in get_commands().items() if app == "rotating_sessions"]
