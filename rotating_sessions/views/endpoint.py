@@ -64,13 +64,27 @@ class _OnlyJson(BaseContentNegotiation):
         return renderers[0], renderers[0].media_type
 
 
+class _Utf8JSONParser(JSONParser):
+    """JSON is UTF-8 (RFC 8259): no charset of the request's decides how it is read."""
+
+    def parse(
+        self,
+        stream: Any,
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Return the body, whatever charset it claims to be in."""
+        context = {**(parser_context or {}), "encoding": "utf-8"}
+        return super().parse(stream, media_type, context)
+
+
 class Endpoint(APIView):
     """An endpoint that speaks JSON, is never cached and answers errors with a code."""
 
     authentication_classes: Sequence[type[BaseAuthentication]] = ()
     permission_classes: Sequence[type[BasePermission]] = ()
     throttle_classes: Sequence[type[BaseThrottle]] = ()
-    parser_classes = (JSONParser,)
+    parser_classes = (_Utf8JSONParser,)
     renderer_classes = (JSONRenderer,)
     content_negotiation_class = _OnlyJson
     versioning_class = None
