@@ -10,9 +10,27 @@ from django.core.cache import cache
 
 from rotating_sessions import revocations
 from rotating_sessions.transports import TokenPair
+from tests import figures
 from tests.acting import MOMENT, Clock, log_in
 from tests.browsing import Api
 from tests.factories import UserFactory
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --deep: the same tests, over far more states, rounds or inputs."""
+    parser.addoption("--deep", action="store_true", help="run for hours, not a minute")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print the figures that the tests counted."""
+    for line in figures.lines():
+        terminalreporter.write_line(f"figure: {line}")
+
+
+@pytest.fixture(scope="session")
+def deep(request: pytest.FixtureRequest) -> bool:
+    """Tell whether this is the run that takes its time."""
+    return bool(request.config.getoption("--deep"))
 
 
 @pytest.fixture(autouse=True)
