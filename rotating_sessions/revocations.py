@@ -4,7 +4,7 @@ What this process knows to be revoked.
 Access tokens are verified without I/O, so each process keeps the set of families that
 were revoked while their access tokens may still live. One indexed query per process and
 POLL_INTERVAL keeps it fresh: made by the request that finds it overdue, while the
-others go on with the set in hand.
+others go on with the set in hand, or wait where the process sat idle for longer.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from rotating_sessions.signals import report
 
 __all__ = ["add", "is_due", "is_revoked", "poll", "reset"]
 
+# How long a poll may take before the others wait for it, and how long they then do.
+_QUERY_TIME = timedelta(seconds=1)
 
 # Windows overlap, because a commit may come later than the `revoked_at` in it: by as
 # long as a transaction that revokes may take.
@@ -89,7 +91,7 @@ def poll(now: datetime) -> None:
     known = _known
     usable = _is_within(known.loaded_at, get_conf().max_staleness, now)
     failures = known.failures
-    if not known.lock.acquire(blocking=not usable):
+    if not known.lock.acquire(timeout=_patience(known, now) if usable else -1):
         return
     try:
         if not usable and known.failures > failures:
@@ -106,6 +108,16 @@ def poll(now: datetime) -> None:
             raise Unavailable from error
     finally:
         known.lock.release()
+
+
+def _patience(known: _Known, now: datetime) -> float:
+    """Return for how many seconds a request waits for one that polls."""
+    # Had it begun when it was due, it would be done. The process sat idle, and what was
+    # revoked in that time, however long ago, is not in the set; or the query hangs, and
+    # what cannot be known is a matter of MAX_STALENESS.
+    in_time = get_conf().poll_interval + _QUERY_TIME
+    recent = _is_within(known.tried_at, in_time, now)
+    return 0 if recent else _QUERY_TIME.total_seconds()
 
 
 def _load(known: _Known, now: datetime) -> None:
