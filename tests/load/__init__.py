@@ -1,0 +1,1 @@
+"""A site under load: honest sessions, thieves, and a count of what went wrong."""
