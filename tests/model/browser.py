@@ -1,160 +1,220 @@
 """
-An honest browser, with two refreshes in flight, on a bad network.
+An honest browser on a bad network, and a database that may fall back on a replica.
 
-Requests and answers are delayed, reordered and lost in every order; one failover loses
-the last commit and cuts every connection.
+Requests and answers are delayed, reordered, repeated and lost in every order; access
+tokens are used or not, at once or much later, from one tab or another; a failover takes
+commits with it, and every connection if it lasts for long enough.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import NamedTuple, TypeVar
 
-from tests.model.server import (
-    AGE_LIMIT,
-    Answer,
-    Decide,
-    Row,
-    Token,
-    age_row,
-    present,
-    use,
-)
+from tests.model.bounds import Bounds
+from tests.model.numbering import OLDER, Numbering
+from tests.model.server import Answer, Row, Server, Token
 
-__all__ = ["START", "Browser", "normalize", "steps"]
-
-# A refresh and its answer arrive or die within as many ticks. The client's contract
-# asks for less than half of the grace period, since a second refresh may start with the
-# old token just before the first one's answer arrives.
-TIMEOUT = 1
-MAX_LOST = 3
+__all__ = [
+    "START",
+    "Act",
+    "Browser",
+    "Reply",
+    "Request",
+    "commit",
+    "renumber",
+    "rows",
+    "steps",
+    "tokens",
+]
 
 
-@dataclass(frozen=True, slots=True)
-class Flight:
-    """A refresh under way: a request until it has an answer."""
+Item = TypeVar("Item")
 
-    token: Token
+
+class Act(Enum):
+    """What may happen next."""
+
+    TICK = auto()
+    SEND = auto()
+    SERVE = auto()
+    REPEAT = auto()
+    LOSE = auto()
+    DELIVER = auto()
+    USE = auto()
+    FAIL_OVER = auto()
+
+
+class Request(NamedTuple):
+    """A refresh on its way to a server, that many ticks after it was sent."""
+
     age: int
-    answer: Answer | None = None
+    token: Token
 
 
-@dataclass(frozen=True, slots=True)
-class Browser:
-    """The world: the row, the cookie jar, what is in flight, what has gone wrong."""
+class Reply(NamedTuple):
+    """Its answer on the way back."""
+
+    age: int
+    answer: Answer
+
+
+class Browser(NamedTuple):
+    """The row and its replica, the jar, what is under way, and what went wrong."""
 
     row: Row
-    token: Token
-    access: int
-    flights: tuple[Flight, ...] = ()
+    jar: Token
+    # Every access token it ever got: an API request may be under way for long.
+    access: frozenset[int] = frozenset({0})
+    requests: tuple[Request, ...] = ()
+    replies: tuple[Reply, ...] = ()
     lost: int = 0
-    before: Row | None = None
-    failed_over: bool = False
+    history: tuple[Row, ...] = ()
+    failovers: int = 0
+    signed_out: bool = False
 
 
-_FIRST = Token(0, 0, 0)
-START = Browser(row=Row(current=_FIRST), token=_FIRST, access=0)
+START = Browser(row=Row(current=Token(0)), jar=Token(0))
 
 
-def steps(world: Browser, decide: Decide, max_flights: int = 2) -> Iterator[Browser]:
-    """Yield every world that may come next."""
-    if all(flight.age < TIMEOUT for flight in world.flights):
-        yield _tick(world)
-    if len(world.flights) < max_flights:
-        yield _fly(world, (*world.flights, Flight(world.token, 0)))
-    yield _write(world, use(world.row, world.access)[0])
-    if not world.failed_over and world.before is not None:
-        yield replace(
-            world, row=world.before, before=None, failed_over=True, flights=()
+def steps(
+    world: Browser, server: Server, bounds: Bounds
+) -> Iterator[tuple[Act, Browser]]:
+    """Yield every world that may come next, and what leads there."""
+    if all(request.age < bounds.linger for request in world.requests) and all(
+        reply.age < bounds.timeout for reply in world.replies
+    ):
+        yield Act.TICK, _age(world, 1, bounds)
+    if len(world.requests) + len(world.replies) < bounds.flights:
+        yield Act.SEND, _with_request(world, Request(0, world.jar))
+    for generation in world.access:
+        used = commit(world, server.use(world.row, generation), bounds)
+        if used != world:
+            yield Act.USE, used
+    for request in dict.fromkeys(world.requests):
+        yield from _request_steps(world, request, server, bounds)
+    for reply in dict.fromkeys(world.replies):
+        yield from _reply_steps(world, reply, bounds)
+    for lost in range(len(world.history)):
+        fallen = world._replace(
+            row=world.history[lost],
+            history=world.history[lost + 1 :],
+            failovers=world.failovers + 1,
         )
-    for index, flight in enumerate(world.flights):
-        others = world.flights[:index] + world.flights[index + 1 :]
-        yield from _arrive(_fly(world, others), flight, decide)
+        if fallen.failovers == bounds.failovers:
+            fallen = fallen._replace(history=())
+        yield Act.FAIL_OVER, _age(fallen, bounds.outage, bounds)
 
 
-def _arrive(world: Browser, flight: Flight, decide: Decide) -> Iterator[Browser]:
-    if flight.answer is None:
-        branch = 1 if world.failed_over else 0
-        row, answer = present(world.row, flight.token, branch, decide)
-        served = _write(world, row)
-        if answer is not None:
-            served = _fly(served, (*world.flights, replace(flight, answer=answer)))
-        yield served
-        yield world
-        return
-    new = flight.answer.token
-    yield replace(world, token=new or world.token, access=flight.answer.generation)
-    if new is None:
-        yield world
-    elif world.lost < MAX_LOST:
-        yield replace(world, lost=world.lost + 1)
+def _request_steps(
+    world: Browser, request: Request, server: Server, bounds: Bounds
+) -> Iterator[tuple[Act, Browser]]:
+    without = world._replace(requests=_drop(world.requests, request))
+    yield Act.LOSE, without
+    for ahead in range(bounds.skew + 1):
+        row, answer = server.present(world.row, request.token, world.failovers, ahead)
+        served = commit(without, row, bounds)
+        if answer is None:
+            yield Act.SERVE, served._replace(signed_out=True)
+            continue
+        if request.age <= bounds.timeout:
+            yield Act.SERVE, _with_reply(served, Reply(request.age, answer))
+        unheard = _lose(served, answer, bounds)
+        if unheard is not None:
+            if request.age > bounds.timeout:
+                yield Act.SERVE, unheard
+            # The answer is lost between two hops, the nearer of which asks once more.
+            yield Act.REPEAT, unheard._replace(requests=world.requests)
 
 
-def _fly(world: Browser, flights: tuple[Flight, ...]) -> Browser:
-    ordered = sorted(
-        flights, key=lambda f: (f.age, f.token, f.answer is not None, repr(f.answer))
-    )
-    return replace(world, flights=tuple(ordered))
+def _reply_steps(
+    world: Browser, reply: Reply, bounds: Bounds
+) -> Iterator[tuple[Act, Browser]]:
+    without = world._replace(replies=_drop(world.replies, reply))
+    generation, token = reply.answer
+    got = without._replace(access=world.access | {generation})
+    yield Act.DELIVER, got if token is None else got._replace(jar=token, lost=0)
+    unheard = _lose(without, reply.answer, bounds)
+    if unheard is not None:
+        yield Act.LOSE, unheard
 
 
-def _write(world: Browser, row: Row) -> Browser:
+def _lose(world: Browser, answer: Answer, bounds: Bounds) -> Browser | None:
+    """Return the world without the answer; None where that is one loss too many."""
+    if answer.token is None or bounds.losses is None:
+        return world
+    return world._replace(lost=world.lost + 1) if world.lost < bounds.losses else None
+
+
+def _drop(items: tuple[Item, ...], item: Item) -> tuple[Item, ...]:
+    """Return the items without the first that is like this one."""
+    index = items.index(item)
+    return items[:index] + items[index + 1 :]
+
+
+def _with_request(world: Browser, request: Request) -> Browser:
+    return world._replace(requests=tuple(sorted((*world.requests, request))))
+
+
+def _with_reply(world: Browser, reply: Reply) -> Browser:
+    replies = sorted((*world.replies, reply), key=_place)
+    return world._replace(replies=tuple(replies))
+
+
+def _place(reply: Reply) -> tuple[int, int, tuple[int, ...]]:
+    return reply.age, reply.answer.generation, reply.answer.token or ()
+
+
+def commit(world: Browser, row: Row, bounds: Bounds) -> Browser:
+    """Return the world with the row written; the replica hears of it later."""
     if row == world.row:
         return world
-    before = None if world.failed_over else world.row
-    lost = 0 if row.confirmed else world.lost
-    return replace(world, row=row, before=before, lost=lost)
+    history = (world.row, *world.history)
+    kept = bounds.lost_commits if world.failovers < bounds.failovers else 0
+    return world._replace(
+        row=row, history=history[:kept], signed_out=world.signed_out or row.revoked
+    )
 
 
-def _tick(world: Browser) -> Browser:
-    before = world.before and age_row(world.before)
-    flights = tuple(map(_age_flight, world.flights))
-    row, token = age_row(world.row), _age(world.token)
-    return _fly(replace(world, row=row, before=before, token=token), flights)
+def _age(world: Browser, ticks: int, bounds: Bounds) -> Browser:
+    """Let time pass; what the client no longer waits for is gone."""
+    requests = [Request(age + ticks, t.older(ticks)) for age, t in world.requests]
+    replies = [Reply(age + ticks, got.older(ticks)) for age, got in world.replies]
+    return world._replace(
+        row=world.row.older(ticks),
+        jar=world.jar.older(ticks),
+        requests=tuple(r for r in requests if r.age <= bounds.linger),
+        replies=tuple(r for r in replies if r.age <= bounds.timeout),
+        history=tuple(row.older(ticks) for row in world.history),
+    )
 
 
-def _age_flight(flight: Flight) -> Flight:
-    answer = flight.answer
-    if answer is not None and answer.token is not None:
-        answer = replace(answer, token=_age(answer.token))
-    return Flight(_age(flight.token), flight.age + 1, answer)
+def rows(world: Browser) -> tuple[Row, ...]:
+    """Return the row and those that a failover may bring back."""
+    return (world.row, *world.history)
 
 
-def _age(token: Token) -> Token:
-    return replace(token, age=min(token.age + 1, AGE_LIMIT))
+def tokens(world: Browser) -> list[Token]:
+    """Return every refresh token that the browser holds or that is under way."""
+    answers = (reply.answer.token for reply in world.replies)
+    under_way = [request.token for request in world.requests]
+    return [world.jar, *under_way, *(token for token in answers if token)]
 
 
-def normalize(world: Browser) -> Browser:
-    """Return the same world with its generations counted from the oldest in sight."""
-    tokens = [world.token, *(flight.token for flight in world.flights)]
-    for row in (world.row, world.before):
-        if row is not None:
-            tokens += [token for token in (row.current, row.previous) if token]
-    base = min(world.access, *(token.generation for token in tokens))
-    answers = [flight.answer for flight in world.flights if flight.answer]
-    base = min([base, *(answer.generation for answer in answers)])
-    return world if base == 0 else _shift(world, base)
+def normalize(world: Browser, bounds: Bounds) -> Browser:
+    """Return the same world in the numbers that stand for all worlds like it."""
+    return renumber(world, Numbering(rows(world), tokens(world), bounds.grace))
 
 
-def _shift(world: Browser, base: int) -> Browser:
-    def token(value: Token) -> Token:
-        return replace(value, generation=value.generation - base)
-
-    def row(value: Row) -> Row:
-        previous = value.previous and token(value.previous)
-        return replace(value, current=token(value.current), previous=previous)
-
-    def answer(value: Answer) -> Answer:
-        new = value.token and token(value.token)
-        return Answer(value.generation - base, new)
-
-    return replace(
-        world,
-        row=row(world.row),
-        before=world.before and row(world.before),
-        token=token(world.token),
-        access=world.access - base,
-        flights=tuple(
-            replace(f, token=token(f.token), answer=f.answer and answer(f.answer))
-            for f in world.flights
-        ),
+def renumber(world: Browser, new: Numbering) -> Browser:
+    """Return the same world in other numbers."""
+    access = {new.generation(generation) for generation in world.access}
+    return world._replace(
+        row=new.row(world.row),
+        jar=new.token(world.jar),
+        access=frozenset(access - {OLDER}),
+        requests=tuple(Request(age, new.token(t)) for age, t in world.requests),
+        replies=tuple(Reply(age, new.answer(got)) for age, got in world.replies),
+        history=tuple(map(new.row, world.history)),
     )

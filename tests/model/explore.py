@@ -1,109 +1,98 @@
-"""Walk through every state that can be reached, and look for what must not be there."""
+"""Look for the stories that must not happen, in every world that can be reached."""
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+from typing import Any
 
 from tests.model import browser, thief
-from tests.model.server import Decide
-from tests.model.thief import Act
+from tests.model.bounds import Bounds
+from tests.model.browser import Act, Browser
+from tests.model.graph import Edge, Graph, find_cycle_with, name_acts
+from tests.model.server import Rules, Server
+from tests.model.thief import Deed, Theft
 
-__all__ = ["Graph", "find_coexistence", "find_false_revocation"]
+__all__ = ["Findings", "find_break_in", "find_shared_life", "find_sign_out"]
 
-Graph = dict[thief.Theft, list[tuple[Act, thief.Theft]]]
+# Most steps of neighbours lead to the same worlds.
+_REMEMBERED = 1 << 18
 
-# A run in which both go on for ever needs time to pass and requests of both.
-_LIFE = {Act.TICK, Act.VICTIM_REQUEST, Act.THIEF_REQUEST}
+# What recurs in a run that goes on for ever, and for both.
+_SHARED_LIFE: set[Enum] = {Act.TICK, Act.DELIVER, Deed.REFRESH}
 
 
-def find_false_revocation(
-    decide: Decide, limit: int | None = None
-) -> tuple[list[browser.Browser], int]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
     """
-    Return the shortest story in which an honest browser is logged out, and the states.
+    How much was looked at, and the shortest story found: the names of its acts.
 
-    The story is empty where there is none. `limit` bounds the states looked at.
+    Without a story there is none, and all there is was looked at.
     """
-    came_from: dict[browser.Browser, browser.Browser | None] = {browser.START: None}
-    queue = deque([browser.START])
-    while queue and (limit is None or len(came_from) < limit):
-        world = queue.popleft()
-        for step in browser.steps(world, decide):
-            after = browser.normalize(step)
-            if after in came_from:
-                continue
-            came_from[after] = world
-            if after.row.revoked:
-                return _story(after, came_from), len(came_from)
-            queue.append(after)
-    return [], len(came_from)
+
+    states: int
+    transitions: int
+    story: list[str] | None = None
 
 
-def find_coexistence(
-    decide: Decide, limit: int | None = None
-) -> tuple[set[thief.Theft], int]:
-    """
-    Return states that thief and victim can share for ever, and how many states exist.
+def find_sign_out(rules: Rules, bounds: Bounds) -> Findings:
+    """Look for a story at whose end an honest browser is signed out."""
+    server = Server(rules, grace=bounds.grace)
 
-    They are a strongly connected part of the graph in which time passes and both make
-    authenticated requests; empty where there is none.
-    """
-    graph = _reach(decide, limit)
-    for part in _strong_parts(graph):
-        acts = {act for world in part for act, after in graph[world] if after in part}
-        if acts >= _LIFE:
-            return part, len(graph)
-    return set(), len(graph)
+    @lru_cache(_REMEMBERED)
+    def normalize(world: Browser) -> Browser:
+        return browser.normalize(world, bounds)
 
+    def steps(world: Browser) -> Iterator[tuple[Act, Browser]]:
+        for act, after in browser.steps(world, server, bounds):
+            yield act, normalize(after)
 
-def _story(
-    last: browser.Browser, came_from: dict[browser.Browser, browser.Browser | None]
-) -> list[browser.Browser]:
-    story = [last]
-    while (before := came_from[story[-1]]) is not None:
-        story.append(before)
-    return story[::-1]
+    graph = Graph(browser.START, steps)
+    for edge in graph.grow():
+        if graph.worlds[edge.after].signed_out:
+            return _report(graph, edge)
+    return _report(graph, None)
 
 
-def _reach(decide: Decide, limit: int | None) -> Graph:
-    graph: Graph = {}
-    queue = deque([thief.START])
-    while queue and (limit is None or len(graph) < limit):
-        world = queue.popleft()
-        if world not in graph:
-            graph[world] = list(thief.steps(world, decide))
-            queue.extend(after for _act, after in graph[world])
-    return graph
+def find_break_in(rules: Rules, bounds: Bounds) -> Findings:
+    """Look for a story at whose end a thief breaks in though locked out."""
+    graph = _follow_theft(rules, bounds)
+    for edge in graph.grow():
+        if edge.act is Deed.BREAK_IN:
+            return _report(graph, edge)
+    return _report(graph, None)
 
 
-def _strong_parts(graph: Graph) -> list[set[thief.Theft]]:
-    """Return the strongly connected parts, by Kosaraju's algorithm, not recursive."""
-    order: list[thief.Theft] = []
-    seen: set[thief.Theft] = set()
-    for root in graph:
-        stack = [(root, False)]
-        while stack:
-            world, done = stack.pop()
-            if done:
-                order.append(world)
-            elif world not in seen:
-                seen.add(world)
-                stack.append((world, True))
-                stack += [(after, False) for _act, after in graph.get(world, ())]
-    backwards: dict[thief.Theft, list[thief.Theft]] = {}
-    for world, edges in graph.items():
-        for _act, after in edges:
-            backwards.setdefault(after, []).append(world)
-    parts: list[set[thief.Theft]] = []
-    seen.clear()
-    for root in reversed(order):
-        part: set[thief.Theft] = set()
-        pile = [root]
-        while pile:
-            world = pile.pop()
-            if world not in seen and world in graph:
-                seen.add(world)
-                part.add(world)
-                pile += backwards.get(world, [])
-        parts.append(part)
-    return parts
+def find_shared_life(rules: Rules, bounds: Bounds) -> Findings:
+    """Look for the story with which thief and victim begin to share a life for ever."""
+    graph = _follow_theft(rules, bounds)
+    # A thief who breaks in is answered as well.
+    edges = [
+        edge._replace(act=Deed.REFRESH) if edge.act is Deed.BREAK_IN else edge
+        for edge in graph.grow()
+    ]
+    return _report(graph, find_cycle_with(_SHARED_LIFE, edges, len(graph.worlds)))
+
+
+def _follow_theft(rules: Rules, bounds: Bounds) -> Graph[Theft]:
+    server = Server(rules, grace=bounds.grace)
+
+    @lru_cache(_REMEMBERED)
+    def normalize(world: Theft) -> Theft:
+        return thief.normalize(world, bounds)
+
+    def steps(world: Theft) -> Iterator[tuple[Enum, Theft]]:
+        for act, after in thief.steps(world, server, bounds):
+            yield act, normalize(after)
+
+    return Graph(thief.START, steps)
+
+
+def _report(graph: Graph[Any], last: Edge | None) -> Findings:
+    return Findings(
+        states=len(graph.worlds),
+        transitions=graph.transitions,
+        story=None if last is None else name_acts(graph.story(last)),
+    )

@@ -1,130 +1,115 @@
 """
-A thief with one copy of the victim's refresh token, and all the time in the world.
+A thief with one copy of the victim's jar, taken whenever it suits, and ideal luck.
 
-Both refresh and make requests whenever they like; the victim may rest, but not for
-ever. Nothing is lost here, so that whatever ends the session is the theft.
+The victim is the browser of the other model, and the network loses its answers as the
+thief would like. The thief's own requests take no time. All that was ever handed to the
+thief is kept, and may be presented whenever that pays: every way to play is walked.
+
+Access tokens never run out here. A run in which both make requests for ever needs both
+to be refreshed again and again, however long an access token lives; so that is looked
+for, and nothing has to be known of lifetimes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from enum import Enum, auto
+from typing import NamedTuple
 
-from tests.model.server import GRACE, Decide, Row, Token, age_row, present, use
+from tests.model import browser
+from tests.model.bounds import Bounds
+from tests.model.browser import Act, Browser
+from tests.model.numbering import Numbering
+from tests.model.server import Server, Token
 
-__all__ = ["START", "Act", "Theft", "steps"]
-
-# Longer than the grace period, as the settings demand.
-ACCESS_LIFE = 4
+__all__ = ["START", "Deed", "Theft", "normalize", "steps"]
 
 
-class Act(Enum):
-    """Who does what."""
+class Deed(Enum):
+    """What the thief does."""
 
-    TICK = auto()
-    REFRESH = auto()
     STEAL = auto()
-    VICTIM_REQUEST = auto()
-    THIEF_REQUEST = auto()
+    REFRESH = auto()
+    BREAK_IN = auto()
+    USE = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Theft:
-    """The row, and what either of them holds. Access tokens map to ticks to live."""
+class Theft(NamedTuple):
+    """The victim's world, and what the thief holds."""
 
-    row: Row
-    token: Token
-    access: tuple[tuple[int, int], ...] = ()
-    stolen: bool = False
+    victim: Browser
     loot: frozenset[Token] = frozenset()
-    loot_access: tuple[tuple[int, int], ...] = ()
+    access: frozenset[int] = frozenset()
+    stolen: bool = False
 
 
-_FIRST = Token(0, 0, 0)
-START = Theft(row=Row(current=_FIRST), token=_FIRST)
+START = Theft(victim=browser.START)
 
 
-def steps(world: Theft, decide: Decide) -> Iterator[tuple[Act, Theft]]:
-    """Yield what each of them may do next, but what ends the session."""
-    yield Act.TICK, _tick(world)
+def steps(world: Theft, server: Server, bounds: Bounds) -> Iterator[tuple[Enum, Theft]]:
+    """Yield what may come next, but what signs the victim out: there the run ends."""
+    span = {Act.TICK: 1, Act.FAIL_OVER: bounds.outage}
+    for act, victim in browser.steps(world.victim, server, bounds):
+        if not victim.signed_out:
+            loot = frozenset(token.older(span.get(act, 0)) for token in world.loot)
+            yield act, world._replace(victim=victim, loot=loot)
     if not world.stolen:
-        yield Act.STEAL, replace(world, stolen=True, loot=frozenset({world.token}))
-    row, answer = present(world.row, world.token, 0, decide)
-    if answer is not None:
-        access = ((answer.generation, ACCESS_LIFE),)
-        token = _fresh(answer.token) or world.token
-        yield Act.REFRESH, _forget(replace(world, row=row, token=token, access=access))
-    for generation, _life in world.access:
-        row, served = use(world.row, generation)
-        if served:
-            yield Act.VICTIM_REQUEST, replace(world, row=row)
-    yield from _steps_of_the_thief(world, decide)
+        victim = world.victim
+        loot = frozenset({victim.jar})
+        yield Deed.STEAL, Theft(victim, loot, victim.access, stolen=True)
+    for token in world.loot:
+        yield from _refreshes(world, token, server, bounds)
+    for generation in world.access:
+        row = server.use(world.victim.row, generation)
+        if row != world.victim.row and not row.revoked:
+            victim = browser.commit(world.victim, row, bounds)
+            yield Deed.USE, world._replace(victim=victim)
 
 
-def _steps_of_the_thief(world: Theft, decide: Decide) -> Iterator[tuple[Act, Theft]]:
-    for loot in world.loot:
-        row, answer = present(world.row, loot, 0, decide)
-        if answer is not None:
-            token = _fresh(answer.token)
-            held = world.loot | ({token} if token else set())
-            access = {**dict(world.loot_access), answer.generation: ACCESS_LIFE}
-            taken = replace(
-                world, row=row, loot=held, loot_access=tuple(sorted(access.items()))
-            )
-            yield Act.REFRESH, _forget(taken)
-    for generation, _life in world.loot_access:
-        # Those that would give him away he has thrown away: what is left serves.
-        row, _served = use(world.row, generation)
-        yield Act.THIEF_REQUEST, replace(world, row=row)
+def _refreshes(
+    world: Theft, token: Token, server: Server, bounds: Bounds
+) -> Iterator[tuple[Deed, Theft]]:
+    victim = world.victim
+    for ahead in range(bounds.skew + 1):
+        row, answer = server.present(victim.row, token, victim.failovers, ahead)
+        if answer is None:
+            continue
+        new = set() if answer.token is None else {answer.token}
+        deed = Deed.BREAK_IN if new and _is_locked_out(victim, token) else Deed.REFRESH
+        yield (
+            deed,
+            world._replace(
+                victim=browser.commit(victim, row, bounds),
+                loot=world.loot | new,
+                access=world.access | {answer.generation},
+            ),
+        )
 
 
-def _fresh(token: Token | None) -> Token | None:
-    # Nothing is lost here, so a token's age decides nothing: one state less for each.
-    return token and replace(token, age=0)
-
-
-def _forget(world: Theft) -> Theft:
+def _is_locked_out(victim: Browser, token: Token) -> bool:
     """
-    Drop what a thief who plays well never uses, and number generations by their rank.
+    Tell whether the victim has shown to hold the newest token, and this is another one.
 
-    The rules only tell apart: older than the predecessor (0), the predecessor (1), an
-    orphan (2) and the newest (3). Orphans, and refresh tokens that are older, give away
-    whoever shows them.
+    Shown to this database: what the one before a failover had seen is not known to it.
     """
-    newest = world.row.current.generation
-    previous = world.row.previous
-    oldest = newest if previous is None else previous.generation
+    newest = victim.row.current
+    shown = victim.row.confirmed and newest.branch == victim.failovers
+    return shown and victim.jar.is_same(newest) and not token.is_same(newest)
 
-    def rank(generation: int) -> int:
-        if generation <= oldest:
-            return 1 if generation == oldest else 0
-        return 3 if generation == newest else 2
 
-    def ranked(token: Token) -> Token:
-        return replace(token, generation=rank(token.generation))
-
-    loot_access: dict[int, int] = {}
-    for generation, life in world.loot_access:
-        kind = rank(generation)
-        loot_access[kind] = max(life, loot_access.get(kind, 0))
-    loot_access.pop(2, None)
-    current, before = ranked(world.row.current), previous and ranked(previous)
-    loot = {ranked(token) for token in world.loot}
-    return replace(
-        world,
-        row=replace(world.row, current=current, previous=before),
-        token=ranked(world.token),
-        access=tuple((rank(generation), life) for generation, life in world.access),
-        loot=frozenset(token for token in loot if token.generation in {1, 3}),
-        loot_access=tuple(sorted(loot_access.items())),
+def normalize(world: Theft, bounds: Bounds) -> Theft:
+    """Return the same world in the numbers that stand for all worlds like it."""
+    victim = world.victim
+    rows = browser.rows(victim)
+    held = [*browser.tokens(victim), *world.loot]
+    new = Numbering(rows, held, bounds.grace)
+    # An access token that is older than the newest refresh token changes nothing, or
+    # gives the thief away. Not to use it is always as good.
+    newest = min(row.current.generation for row in rows)
+    access = {new.generation(value) for value in world.access if value >= newest}
+    return Theft(
+        victim=browser.renumber(victim, new),
+        loot=frozenset(map(new.token, world.loot)),
+        access=frozenset(access),
+        stolen=world.stolen,
     )
-
-
-def _tick(world: Theft) -> Theft:
-    access, loot_access = (
-        tuple((generation, life - 1) for generation, life in held if life > 1)
-        for held in (world.access, world.loot_access)
-    )
-    row = age_row(world.row, GRACE)
-    return _forget(replace(world, row=row, access=access, loot_access=loot_access))
