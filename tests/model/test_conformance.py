@@ -160,7 +160,7 @@ def test_the_model_writes_and_answers_what_the_services_do(
     dice = random.Random(20260504)  # noqa: S311 - no secret
     server = Server(SHIPPED, grace=W // TICK)
     steps = 0
-    for _walk in range(3_000 if deep else 60):
+    for _walk in range(600 if deep else 60):
         clock.now = START
         walk = Walk(log_in(rf, user), clock, server)
         ended = 0

@@ -56,6 +56,8 @@ DEEP_THEFTS = [
     Bounds(losses=None, failovers=0, grace=4, skew=1),
     Bounds(losses=None, failovers=0, grace=5, timeout=2, linger=2),
 ]
+# It takes two lost commits to be ahead of a victim who has gone on.
+DEEP_BREAK_INS = [Bounds(losses=None, flights=1, lost_commits=2)]
 ALONE = Bounds(losses=None, flights=1, failovers=0)
 
 NAMED: dict[str, tuple[Rules, Search, Bounds]] = {
@@ -129,7 +131,7 @@ def test_thief_and_victim_never_share_a_session_for_ever(*, deep: bool) -> None:
 
 def test_once_locked_out_a_thief_does_not_break_in_again(*, deep: bool) -> None:
     """I-9: Once the newest token has been shown, no other yields a refresh token."""
-    worlds = THEFTS + (DEEP_THEFTS if deep else [])
+    worlds = THEFTS + (DEEP_BREAK_INS if deep else [])
 
     find_nothing(find_break_in, worlds)
 
@@ -207,15 +209,19 @@ def test_beyond_the_contract_an_honest_browser_can_be_signed_out(
 def test_worlds_that_are_made_the_same_go_on_the_same(model: Any) -> None:
     """Renumbering loses nothing: what follows a world follows its normal form."""
     dice = random.Random(7)  # noqa: S311 - no secret
-    bounds = Bounds(losses=None, skew=1, grace=4, outage=4, lost_commits=2)
+    bounds = Bounds(losses=None, flights=1, lost_commits=2)
     server = Server(SHIPPED, grace=bounds.grace)
 
     def follow(world: Any) -> set[tuple[str, Any]]:
         after = model.steps(world, server, bounds)
         return {(act.name, model.normalize(step, bounds)) for act, step in after}
 
-    for _walk in range(25):
+    for _walk in range(60):
         world = model.START
-        for _step in range(50):
+        for _step in range(40):
             assert follow(world) == follow(model.normalize(world, bounds))
-            world = dice.choice(list(model.steps(world, server, bounds)))[1]
+            ways: dict[str, list[Any]] = {}
+            for act, after in model.steps(world, server, bounds):
+                ways.setdefault(act.name, []).append(after)
+            # By act first: else time hardly ever passes.
+            world = dice.choice(ways[dice.choice(list(ways))])
