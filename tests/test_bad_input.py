@@ -314,7 +314,7 @@ def test_user_agent_is_no_trouble(api, user, agent):
 
 @pytest.mark.parametrize("address", ["", "unknown", "unix:", "[::1", "1.2.3", HOME])
 def test_address_is_no_trouble(api, user, address):
-    """An address that cannot be read binds to nothing, and is no reason to fail."""
+    """An address that cannot be read binds to nothing, and fails nothing (IP-02)."""
     body = {"username": user.username, "password": PASSWORD}
     access = api.send(LOGIN, body, REMOTE_ADDR=address).json()["access"]
 

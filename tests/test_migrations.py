@@ -28,7 +28,7 @@ def test_no_migration_is_missing():
 
 @pytest.mark.django_db(transaction=True)
 def test_migrations_are_reversible():
-    """The tables can be taken back, and made again."""
+    """DB-07: The tables can be taken back, and made again."""
     newest = MigrationExecutor(connection).loader.graph.leaf_nodes("rotating_sessions")
 
     try:

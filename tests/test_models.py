@@ -74,7 +74,7 @@ def test_no_column_holds_a_usable_token(rf, user):
 
 
 def test_each_family_has_a_secret_of_its_own():
-    """No two families share the 32 bytes that their tokens are proven by."""
+    """KM-04: No two families share the 32 bytes that their tokens are proven by."""
     secrets = {new_secret() for _ in range(64)}
 
     assert len(secrets) == 64
@@ -143,7 +143,7 @@ def test_every_reason_fits_its_column(reason):
 
 @pytest.mark.parametrize("column", ["expires_at", "idle_at", "revoked_at", "user_id"])
 def test_what_is_searched_for_is_indexed(column):
-    """Lists by user, the purge and the poll for revocations read an index."""
+    """TH-09: Lists by user, the purge and the poll for revocations read an index."""
     with connection.cursor() as cursor:
         constraints = connection.introspection.get_constraints(
             cursor, SessionFamily._meta.db_table

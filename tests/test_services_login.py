@@ -251,7 +251,7 @@ def test_login_inside_a_transaction_is_announced_at_its_commit(rf, user):
 
 
 def test_login_ends_the_session_that_the_browser_had(rf, user):
-    """A second login in a browser ends the first one's session, in this process too."""
+    """AC-01: A second login in a browser ends the first one's session, here at once."""
     old = log_in(rf, user, transport="cookie")
 
     new = log_in_again(rf, user, old.refresh or "")
@@ -293,7 +293,7 @@ def test_forged_cookie_ends_nothing(rf, user, forged):
 
 @pytest.mark.parametrize("cookie", ["", "nonsense", "rsrt_" + "A" * 120])
 def test_garbage_in_the_cookie_is_no_hindrance(rf, user, cookie):
-    """Whatever the browser carried, the login starts a session of its own."""
+    """AC-01: Whatever the browser carried, the login starts a session of its own."""
     pair = log_in_again(rf, user, cookie)
 
     assert present(pair, transport="cookie").refresh is not None
@@ -326,7 +326,7 @@ def reasons(*pairs: TokenPair) -> list[str]:
 
 
 def test_session_limit_ends_the_one_idle_for_longest(rf, user, limited, clock):
-    """Beyond the limit the session that was used least recently goes."""
+    """AC-07: Beyond the limit the session that was used least recently goes."""
     pairs = []
     for _ in range(2):
         pairs.append(log_in(rf, user))
@@ -448,7 +448,7 @@ def test_caller_of_a_transaction_gets_the_error_of_the_database(rf, user):
 
 
 def test_receiver_that_raises_undoes_no_login(rf, user):
-    """A receiver's error is its own: the session is committed and answered."""
+    """RT-11: A receiver's error is its own: the session is committed and answered."""
 
     def fail(**fields: Any) -> None:
         raise LookupError

@@ -170,7 +170,7 @@ def test_purge_changes_no_answer(rf, user, clock):
     [(1, [1] * 5), (2, [2, 2, 1]), (5, [5]), (6, [5])],
 )
 def test_sessions_go_in_batches(clock, size, batches):
-    """Each batch deletes as many sessions as it may, and says how many."""
+    """TH-09: Each batch deletes as many sessions as it may, and says how many."""
     families(5, revoked_at=clock.now - 31 * DAY)
 
     counts = list(purge_sessions(batch_size=size))
@@ -181,7 +181,7 @@ def test_sessions_go_in_batches(clock, size, batches):
 
 @override_settings(ROTATING_SESSIONS={"TOKEN_HISTORY": 1})
 def test_histories_are_trimmed_in_batches(clock):
-    """After the ended sessions, live ones are trimmed, as many at a time."""
+    """TH-09: After the ended sessions, live ones are trimmed, as many at a time."""
     families(1, revoked_at=clock.now - 31 * DAY)
     for family in families(3, generation=1):
         for number in (0, 1):
@@ -311,7 +311,7 @@ def test_counts_add_up():
 def test_row_of_a_revoked_session_is_kept_while_it_matters(
     rf: Any, user: Any, clock: Clock
 ):
-    """I-1: A revocation is not forgotten while a token of the session is genuine."""
+    """RV-06, I-1: A revocation is kept while a token of the session is genuine."""
     pair: TokenPair = log_in(rf, user)
     rows_of(pair).update(revoked_at=clock.now, revoked_reason="staff")
     clock.forward(29 * DAY)

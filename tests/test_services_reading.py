@@ -98,7 +98,7 @@ def test_session_that_is_purged_has_no_user(pair):
 
 
 def test_reused_primary_key_finds_nobody(pair, user):
-    """I-23: A new user with the old primary key is not who the token is about."""
+    """AC-04, I-23: A new user with the old primary key is not whom the token means."""
     key = user.pk
     user.delete()
     UserFactory.create(pk=key)

@@ -93,7 +93,7 @@ def first(rf: Any, user: Any, clock: Clock) -> TokenPair:
 @pytest.mark.parametrize("error", TRANSIENT.values(), ids=TRANSIENT)
 @pytest.mark.parametrize("times", [1, 3])
 def test_serialization_failure_is_tried_again(first, error, times):
-    """I-6: A transaction that the database aborts for another's sake runs again."""
+    """DB-05, I-6: A transaction aborted for another's sake runs again."""
     fault = Fault(error, times)
 
     with connection.execute_wrapper(fault):
@@ -107,7 +107,7 @@ def test_serialization_failure_is_tried_again(first, error, times):
 
 @pytest.mark.parametrize("error", TRANSIENT.values(), ids=TRANSIENT)
 def test_serialization_failure_is_retried_three_times_at_most(first, error):
-    """I-6: After three retries the client is asked to come again, with its token."""
+    """DB-05, I-6: After three retries the client is asked to come again."""
     before = columns(first)
     fault = Fault(error, 4)
 
@@ -122,7 +122,7 @@ def test_serialization_failure_is_retried_three_times_at_most(first, error):
 
 @pytest.mark.parametrize("error", LASTING.values(), ids=LASTING)
 def test_other_failure_of_the_database_is_not_retried(first, error):
-    """I-6: A database that is down or read-only is not asked again and again."""
+    """DB-05, I-6: A database that is down or read-only is not asked again and again."""
     before = columns(first)
     fault = Fault(error, 1)
 
@@ -207,7 +207,7 @@ def lose_commit(monkeypatch: pytest.MonkeyPatch, *, arrived: bool) -> None:
 
 @pytest.mark.parametrize("arrived", [False, True])
 def test_commit_of_unknown_outcome_hands_out_nothing(first, monkeypatch, arrived):
-    """I-5: Where it is not known whether a commit arrived, the answer is no token."""
+    """DB-06, I-5: Where nobody knows whether a commit arrived, there is no token."""
     lose_commit(monkeypatch, arrived=arrived)
 
     with pytest.raises(Unavailable):
@@ -220,7 +220,7 @@ def test_commit_of_unknown_outcome_hands_out_nothing(first, monkeypatch, arrived
 def test_token_serves_after_a_commit_of_unknown_outcome(
     first, clock, monkeypatch, arrived
 ):
-    """I-6: Whichever way the commit went, the same token recovers the session."""
+    """DB-06, I-6: Whichever way the commit went, the same token recovers."""
     lose_commit(monkeypatch, arrived=arrived)
     with pytest.raises(Unavailable):
         present(first)

@@ -46,7 +46,7 @@ def test_access_token_of_the_login_confirms_the_login(first, clock):
 
 
 def test_second_use_changes_nothing(first, clock):
-    """A confirmation keeps its first moment."""
+    """TH-10: A confirmation keeps its first moment."""
     use(first)
     before = columns(first)
     clock.forward(MOMENT)
@@ -71,7 +71,7 @@ def test_use_of_an_older_generation_is_harmless(first, clock, generations):
 
 
 def test_use_beside_an_orphan_ends_the_session(first, clock):
-    """I-11: An access token whose refresh token was displaced is in wrong hands."""
+    """RT-07, I-11: An access token beside a displaced one is in wrong hands."""
     orphan = present(first)
     clock.forward(W)
     present(first)
@@ -172,7 +172,7 @@ def test_re_rotation_beats_the_confirmation_that_comes_later(first, clock):
 
 
 def test_confirmation_is_one_statement(first):
-    """The first use of a session costs one UPDATE."""
+    """TH-10: The first use of a session costs one UPDATE."""
     with counted() as verbs:
         use(first)
 

@@ -64,7 +64,7 @@ def test_refresh_rate_by_default(api, user):
 
 
 def test_throttled_login_says_when_to_come_back(api, user, settings):
-    """A throttled login is 429 with Retry-After, even with the right password."""
+    """A throttled login is 429 with Retry-After, the password right or not (TH-02)."""
     settings.ROTATING_SESSIONS = {"LOGIN_RATE": "1/min"}
     api.send(LOGIN, wrong(user))
 
