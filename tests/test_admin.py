@@ -274,6 +274,44 @@ def test_action_counts_one_session_as_one():
     assert messages == ["1 session was revoked."]
 
 
+def test_password_changed_in_the_admin_ends_the_session(user):
+    """Staff who set another password end the user's sessions by it (AC-03)."""
+    api = Api()
+    body = api.log_in(user)
+    form = {"password1": "f0rest-lantern", "password2": "f0rest-lantern"}
+
+    response = staff(is_superuser=True).post(
+        reverse("admin:auth_user_password_change", args=[user.pk]),
+        {**form, "usable_password": "true"},
+    )
+
+    assert response.status_code == 302
+    assert api.get("/whoami/", **bearer(body["access"])).json()["user"] == ""
+    refused = api.send("/auth/refresh/", {"refresh": body["refresh"]})
+    assert refusal(refused) == (401, "session_ended")
+
+
+def test_user_deactivated_in_the_admin_is_out(user):
+    """Staff who take the "active" from a user end the user's sessions by it (AC-02)."""
+    api = Api()
+    body = api.log_in(user)
+    joined = timezone.localtime(user.date_joined)
+    form = {
+        "username": user.username,
+        "date_joined_0": joined.date().isoformat(),
+        "date_joined_1": joined.time().isoformat(),
+    }
+
+    response = staff(is_superuser=True).post(
+        reverse("admin:auth_user_change", args=[user.pk]), form
+    )
+
+    assert response.status_code == 302
+    assert api.get("/whoami/", **bearer(body["access"])).json()["user"] == ""
+    refused = api.send("/auth/refresh/", {"refresh": body["refresh"]})
+    assert refusal(refused) == (401, "session_ended")
+
+
 def test_user_deleted_in_the_admin_leaves_what_revocation_needs(user):
     """A user's sessions outlive the user, revoked and with the id (RV-06)."""
     api = Api()

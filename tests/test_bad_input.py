@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import jwt
 import pytest
 from django.contrib.auth import get_user_model
 
 from rotating_sessions.models import SessionFamily
-from tests.browsing import HOME, bearer, refusal, rows, touches_cookies
+from tests.browsing import ACCESS, HOME, bearer, refusal, rows, touches_cookies
 from tests.factories import PASSWORD
 
 pytestmark = pytest.mark.django_db
@@ -20,6 +21,7 @@ LOGOUT = "/auth/logout/"
 EVERYWHERE = "/auth/logout-everywhere/"
 ENDPOINTS = [LOGIN, REFRESH, LOGOUT, EVERYWHERE]
 JSON = "application/json"
+MEGABYTES = "a" * 15_000_000
 
 
 @pytest.fixture
@@ -258,6 +260,28 @@ def test_refresh_token_is_no_access_token(api, session):
     response = api.get("/plain/", **bearer(session["refresh"]))
 
     assert refusal(response) == (401, "invalid_token")
+
+
+@pytest.mark.parametrize(
+    ("carrier", "code"),
+    [
+        ({"HTTP_AUTHORIZATION": "Bearer " + MEGABYTES}, "invalid_token"),
+        ({"HTTP_COOKIE": f"{ACCESS}={MEGABYTES}"}, "refresh_required"),
+    ],
+    ids=["header", "cookie"],
+)
+def test_token_of_megabytes_is_not_parsed(
+    api, monkeypatch, django_assert_num_queries, carrier, code
+):
+    """A token of 15 MB is refused by its length, with no SQL (TH-05, JV-08)."""
+    parsed: list[str] = []
+    monkeypatch.setattr(jwt, "get_unverified_header", parsed.append)
+
+    with django_assert_num_queries(0):
+        response = api.get("/plain/", **carrier)
+
+    assert refusal(response) == (401, code)
+    assert parsed == []
 
 
 @pytest.mark.parametrize("place", ["query", "form"])

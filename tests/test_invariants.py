@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -209,6 +210,40 @@ def test_answer_leaves_after_its_row_is_durable(first):
     connection.close()
 
     assert columns(answer)["generation"] == 1
+
+
+class Watch:
+    """A middleware that notes what another connection sees when an answer passes."""
+
+    seen: list[int] = []
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Note the generation of the only session."""
+        response = self.get_response(request)
+        thread = Thread(target=self.note)
+        thread.start()
+        thread.join(20)
+        assert not response.streaming
+        return response
+
+    def note(self) -> None:
+        row = SessionFamily.objects.get()
+        self.seen.append(row.generation)
+        connection.close()
+
+
+def test_no_answer_is_ahead_of_its_commit(first, settings, atomic_requests):
+    """RT-16, I-5: Whoever sees an answer pass finds its row in the database."""
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tests.test_invariants.Watch"]
+    Watch.seen.clear()
+
+    response = Api().send("/auth/refresh/", {"refresh": first.refresh})
+
+    assert response.status_code == 200
+    assert Watch.seen == [1]
 
 
 @pytest.mark.parametrize("statement", [1, 2, 3])

@@ -268,6 +268,37 @@ def test_losses_are_forgotten_by_a_rotation(first, clock):
 # Reuse.
 
 
+@override_settings(ROTATING_SESSIONS={"GRACE_PERIOD": timedelta()})
+def test_rotations_of_one_moment_are_told_apart(rf, user, clock):
+    """RT-02: Tokens are ordered by generation, though all were issued at one moment."""
+    first = newest = log_in(rf, user)
+    for _ in range(3):
+        newest = present(newest)
+
+    issued = RefreshToken.objects.values_list("issued_at", flat=True).distinct()
+    assert list(issued) == [clock.now]
+    assert columns(first)["generation"] == 3
+    assert present(newest).refresh is not None
+    with pytest.raises(RefreshTokenReused):
+        present(first)
+
+
+def test_token_of_the_login_is_theft_to_the_end(first, clock, settings):
+    """RT-06: 29 days, 29 rotations and a new key later the first token is theft."""
+    newest = first
+    for day in range(29):
+        if day == 14:
+            settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+            settings.SECRET_KEY = "the-key-that-comes-after-it-" + "fedcba98" * 6
+        clock.forward(timedelta(days=1))
+        newest = present(newest)
+
+    with pytest.raises(RefreshTokenReused):
+        present(first)
+
+    assert columns(first)["revoked_reason"] == "reused"
+
+
 @pytest.mark.parametrize("elapsed", [timedelta(), W, timedelta(days=13)])
 def test_refresh_with_an_orphan_ends_the_session(first, clock, elapsed):
     """RT-07, I-11: Nobody held a displaced successor, so whoever has it stole it."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from rotating_sessions import revocations
 from rotating_sessions.models import RevokedReason, SessionFamily
 from tests.browsing import (
     ACCESS,
@@ -164,6 +165,27 @@ def test_cookie_logout_from_another_site_is_refused(api, user, extra, lost):
     assert refusal(response) == (403, "csrf_failed")
     assert not touches_cookies(response)
     assert reasons() == [""]
+
+
+def test_saved_cookies_are_worth_nothing_after_a_logout(api, user, settings):
+    """Whoever goes back with the old cookies is nobody, on any process (RV-01)."""
+    settings.ROTATING_SESSIONS = {"POLL_INTERVAL": timedelta(0)}
+    api.log_in(user, "cookie")
+    saved = {name: api.cookies[name].value for name in (ACCESS, REFRESH)}
+    api.send(URL)
+    revocations.reset()
+
+    answers = []
+    for visit in (
+        lambda: api.get("/page/", HTTP_ACCEPT="text/html").status_code,
+        lambda: refusal(api.get("/plain/")),
+        lambda: refusal(api.send("/auth/refresh/")),
+    ):
+        for name, value in saved.items():
+            api.cookies[name] = value
+        answers.append(visit())
+
+    assert answers == [302, (401, "session_ended"), (401, "session_ended")]
 
 
 @pytest.mark.parametrize("transport", ["header", "cookie"])
