@@ -75,7 +75,7 @@ def test_live_session_is_never_purged(clock):
 
 
 def test_tokens_are_purged_with_their_session(clock):
-    """The ledger of a purged session goes with it, and is counted."""
+    """LG-04: The ledger of a purged session goes with it, and is counted."""
     gone, kept = families(1, revoked_at=clock.now - 31 * DAY) + families(1)
     for family in (gone, gone, gone, kept):
         RefreshTokenFactory.create(family=family)
@@ -88,7 +88,7 @@ def test_tokens_are_purged_with_their_session(clock):
 
 @override_settings(ROTATING_SESSIONS={"RETENTION": DAY})
 def test_site_says_how_long_sessions_are_kept(clock):
-    """RETENTION decides when an ended session goes."""
+    """LG-04: RETENTION decides when an ended session goes, with what it knew."""
     families(1, revoked_at=clock.now - DAY - TICK)
     (kept,) = families(1, revoked_at=clock.now - DAY + TICK)
 
@@ -106,7 +106,7 @@ def test_site_says_how_long_sessions_are_kept(clock):
 )
 @override_settings(ROTATING_SESSIONS={"TOKEN_HISTORY": 3})
 def test_last_tokens_of_a_live_session_are_kept(clock, generation, kept):
-    """Of a live session the last TOKEN_HISTORY tokens stay in the ledger."""
+    """LG-04: Of a live session the last TOKEN_HISTORY tokens stay in the ledger."""
     (family,) = families(1, generation=generation)
     for number in range(generation + 1):
         RefreshTokenFactory.create(family=family, generation=number)

@@ -101,7 +101,7 @@ def test_former_orphan_is_harmless_once_the_family_went_on(first, clock):
 
 @pytest.mark.django_db(transaction=True)
 def test_orphan_in_use_is_announced_as_theft(first, clock):
-    """The theft that an access token exposes is announced as one of a refresh token."""
+    """LG-05: A theft exposed by an access token tells which generation came back."""
     orphan = present(first)
     clock.forward(W)
     present(first)

@@ -72,7 +72,7 @@ def test_any_token_logs_out(api, user, proof):
 
 @pytest.mark.parametrize("transport", ["header", "cookie"])
 def test_expired_access_token_logs_out(api, user, settings, transport):
-    """An access token that has served its time still proves which session to end."""
+    """An access token past its time still proves which session to end (RV-10)."""
     settings.ROTATING_SESSIONS = {"ACCESS_LIFETIME": timedelta(0)}
     body = api.log_in(user, transport)
     api.cookies.pop(REFRESH, None)
@@ -114,7 +114,7 @@ def test_cookie_logs_out_and_is_forgotten(api, user, kept):
     ],
 )
 def test_worthless_token_is_logged_out_all_the_same(api, user, body, extra):
-    """Logout never tells what a token was worth, and ends nothing unproven (RV-11)."""
+    """Logout tells no token's worth, and ends nothing unproven (RV-10, RV-11)."""
     api.log_in(user)
 
     response = api.send(URL, body, **extra)
