@@ -273,6 +273,8 @@ COOKIE_VALUES = {
     "long": "a" * 100_000,
     "access of another site": jwt.encode({"sub": "1"}, FOREIGN_KEY),
     "refresh of nobody": "rsrt_" + "A" * 120,
+    "of another alphabet": "rsrt_" + "!" * 120,
+    "of none": "rsrt_" + b"\xff".decode("latin-1") * 120,
 }
 
 
