@@ -414,6 +414,17 @@ def test_lost_commits_are_announced(second, clock, caplog):
     ]
 
 
+@pytest.mark.parametrize("generation", [2**63 - 1, 2**63, 2**64 - 1])
+def test_generation_that_no_column_holds_changes_nothing(first, generation):
+    """TF-06: The largest generations, genuinely signed, are refused like any ahead."""
+    before = columns(first)
+
+    with pytest.raises(SessionEnded):
+        present(twin_of(first, generation))
+
+    assert columns(first) == before
+
+
 def test_token_further_ahead_is_refused_and_nothing_else(first, clock, caplog):
     """RT-13, I-15: What no failover explains is refused, and changes nothing."""
     saved = columns(first)
