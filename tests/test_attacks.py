@@ -93,13 +93,17 @@ def test_database_without_the_key_is_good_for_no_token(api, user):
 
 
 def test_key_without_the_database_is_good_for_no_token(api, user):
-    """KM-06: Whoever has the key alone is refused: by the MAC, or by the first use."""
+    """KM-06: Whoever has the key and no row is refused, by the MAC or at first use."""
     api.log_in(user)
+    key = SessionFamily.objects.get().pk
     before = rows()
 
-    outcomes = answers(api, *forge(uuid4(), str(user.pk), os.urandom(32)))
+    known, _access = forge(key, str(user.pk), os.urandom(32))
+    invented = forge(uuid4(), str(user.pk), os.urandom(32))
+    refused = refusal(api.send("/auth/refresh/", {"refresh": known}))
 
-    assert outcomes == ((401, "invalid_token"), (401, "session_ended"))
+    assert refused == (401, "invalid_token")
+    assert answers(api, *invented) == ((401, "invalid_token"), (401, "session_ended"))
     assert rows() == before
 
 
