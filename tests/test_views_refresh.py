@@ -96,6 +96,21 @@ def test_second_refresh_in_cookie_transport_leaves_the_refresh_cookie(api, user)
     assert REFRESH not in response.cookies
 
 
+def test_cookies_live_as_long_as_their_session(api, user, clock):
+    """CK-04: Either cookie goes when the session ends, to the second."""
+    api.log_in(user, "cookie")
+    SessionFamily.objects.update(expires_at=clock.now + timedelta(seconds=90))
+
+    full = api.send(URL)
+    clock.forward(timedelta(seconds=30))
+    access_only = api.send(URL)
+
+    ages = {name: full.cookies[name]["max-age"] for name in (ACCESS, REFRESH)}
+    assert ages == {ACCESS: 90, REFRESH: 90}
+    assert access_only.cookies[ACCESS]["max-age"] == 60
+    assert REFRESH not in access_only.cookies
+
+
 @pytest.mark.parametrize("transport", ["header", "cookie"])
 def test_refresh_takes_two_reads_and_two_writes_at_most(api, user, transport):
     """A refresh that rotates reads at most twice and writes at most twice, I-20."""
