@@ -284,21 +284,6 @@ def test_token_of_megabytes_is_not_parsed(
     assert parsed == []
 
 
-@pytest.mark.parametrize("place", ["query", "form"])
-def test_token_in_the_address_or_a_form_is_not_read(api, session, place):
-    """A token counts in header, cookie or JSON body, and nowhere else (CS-06)."""
-    tokens = {"access_token": session["access"], "token": session["access"]}
-
-    response = (
-        api.get("/whoami/", tokens)
-        if place == "query"
-        else api.post("/status/", tokens)
-    )
-
-    assert response.status_code in {200, 403}
-    assert response.status_code == 403 or response.json()["user"] == ""
-
-
 @pytest.mark.parametrize(
     "value", [*[v for v in WRONG if v is not True], "maybe", "\ud800", "\x00"]
 )

@@ -86,7 +86,7 @@ def test_expired_access_token_logs_out(api, user, settings, transport):
 
 @pytest.mark.parametrize("kept", [{ACCESS, REFRESH}, {ACCESS}, {REFRESH}])
 def test_cookie_logs_out_and_is_forgotten(api, user, kept):
-    """Either cookie ends the session, and both are cleared (CK-06)."""
+    """Either cookie ends the session, and both are cleared (CK-06, CK-10)."""
     api.log_in(user, "cookie")
     for name in {ACCESS, REFRESH} - kept:
         del api.cookies[name]
