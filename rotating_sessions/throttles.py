@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import unicodedata
 from hashlib import sha256
 from typing import Any, Protocol
 
@@ -14,7 +15,16 @@ from rotating_sessions.exceptions import InvalidToken
 from rotating_sessions.signals import report
 from rotating_sessions.tokens.refresh import decode_refresh
 
-__all__ = ["LoginThrottle", "RefreshThrottle", "ThrottledView", "throttled_family"]
+__all__ = [
+    "LoginThrottle",
+    "RefreshThrottle",
+    "ThrottledView",
+    "throttled_family",
+    "throttled_login",
+]
+
+# The only letters that MariaDB's Unicode collations take for nothing.
+_WEIGHTLESS = "\u1cf2\u1cf3\ufe73"
 
 
 class ThrottledView(Protocol):
@@ -74,3 +84,29 @@ def throttled_family(refresh: str | None) -> str | None:
         return str(decode_refresh(refresh or "").family_id)
     except InvalidToken:
         return None
+
+
+def throttled_login(network: str | None, name: str) -> str:
+    """
+    Return whom a login counts for: a network, and a name in whichever spelling.
+
+    MySQL and MariaDB compare names without case and accents and, by some collations,
+    without strokes and the script of digits; what is no letter or digit may not count.
+    """
+    spelled = unicodedata.normalize("NFKD", name)
+    letters = "".join(char for char in spelled if _counts(char)).casefold()
+    return f"{network}|" + "".join(_base(char) for char in letters)
+
+
+def _counts(char: str) -> bool:
+    """Tell whether a name with this character differs from the name without it."""
+    category = unicodedata.category(char)
+    return category[0] in "LN" and category != "Lm" and char not in _WEIGHTLESS
+
+
+def _base(char: str) -> str:
+    """Return what a letter or a digit is, without what its name says it is "with"."""
+    digit = unicodedata.digit(char, None)
+    if digit is not None:
+        return str(digit)
+    return unicodedata.name(char, char).partition(" WITH ")[0]

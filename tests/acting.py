@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import FrameType, ModuleType
 from typing import Any
 
 import pytest
@@ -83,6 +86,24 @@ def counted() -> Iterator[Counter[str]]:
 
     with connection.execute_wrapper(count):
         yield verbs
+
+
+@contextmanager
+def calls_into(package: ModuleType) -> Iterator[Counter[str]]:
+    """Count the calls of a package's functions, by their names."""
+    root = str(Path(str(package.__file__)).parent)
+    calls: Counter[str] = Counter()
+
+    def note(frame: FrameType, event: str, _arg: object) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(root):
+            calls[frame.f_code.co_name] += 1
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        yield calls
+    finally:
+        sys.setprofile(before)
 
 
 def reads(verbs: Counter[str]) -> int:

@@ -229,6 +229,91 @@ def test_each_permission_allows_this_and_no_more(permissions, status, offered, r
     assert (family.revoked_at is not None) is revoked
 
 
+PAGES = ["list", "session", "its history", "add", "edit", "delete", "user", "revoke"]
+
+
+@pytest.mark.parametrize(
+    ("permissions", "statuses"),
+    [
+        # What each page answers, in the order of PAGES; a redirect is an action done.
+        ([], [403, 403, 403, 403, 403, 403, 403, 403]),
+        ([VIEW], [200, 200, 200, 403, 403, 403, 403, 200]),
+        ([REVOKE], [403, 403, 403, 403, 403, 403, 403, 403]),
+        ([VIEW, REVOKE], [200, 200, 200, 403, 403, 403, 403, 302]),
+        (["view_refreshtoken"], [403, 403, 403, 403, 403, 403, 403, 403]),
+        (["view_user"], [403, 403, 403, 403, 403, 403, 200, 403]),
+        (["change_user", REVOKE], [403, 403, 403, 403, 403, 403, 200, 403]),
+        (["*"], [200, 200, 200, 403, 403, 403, 200, 302]),
+        (["nobody"], [302, 302, 302, 302, 302, 302, 302, 302]),
+    ],
+    ids=lambda value: " ".join(map(str, value)),
+)
+def test_each_page_asks_for_its_permission(user, permissions, statuses):
+    """AD-02: Row by row, staff see and do what their permissions name, and no more."""
+    family = SessionFamilyFactory.create(user=user)
+    browser = Client() if permissions == ["nobody"] else staff(*permissions)
+    if permissions == ["*"]:
+        browser = staff(is_superuser=True)
+    form = {"action": "revoke_selected", "_selected_action": [str(family.pk)]}
+
+    answers = [
+        browser.get(LIST),
+        browser.get(detail(family)),
+        browser.get(f"{LIST}{family.pk}/history/"),
+        browser.post(f"{LIST}add/", {"device": "x"}),
+        browser.post(detail(family), {"device": "x"}),
+        browser.post(f"{LIST}{family.pk}/delete/", {"post": "yes"}),
+        browser.get(reverse("admin:auth_user_change", args=[user.pk])),
+        browser.post(LIST, form),
+    ]
+
+    answered = dict(zip(PAGES, (each.status_code for each in answers), strict=True))
+    family.refresh_from_db()
+    assert answered == dict(zip(PAGES, statuses, strict=True))
+    assert (family.revoked_at is not None) is (statuses[-1] == 302 != statuses[0])
+    assert family.device != "x"
+
+
+def test_ten_thousand_sessions_are_ended_at_once(user):
+    """AD-03: All sessions found are ended by one form, beyond the limit of a batch."""
+    template = SessionFamilyFactory.build(user=user, user_pk=str(user.pk))
+    values = {
+        field.attname: getattr(template, field.attname)
+        for field in SessionFamily._meta.concrete_fields
+        if field.name != "id"
+    }
+    SessionFamily.objects.bulk_create(SessionFamily(**values) for _ in range(10_001))
+    browser = staff(VIEW, REVOKE)
+    shown_first = SessionFamily.objects.first()
+    form = {
+        "action": "revoke_selected",
+        "select_across": "1",
+        "_selected_action": [str(shown_first.pk)],
+    }
+
+    response = browser.post(LIST, form, follow=True)
+
+    messages = [str(text) for text in response.context["messages"]]
+    assert messages == ["10001 sessions were revoked."]
+    assert not SessionFamily.objects.filter(revoked_at=None).exists()
+    assert LogEntry.objects.filter(action_flag=CHANGE).count() == 10_001
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_action_is_posted_with_a_csrf_token(method):
+    """AD-03: By GET, or without a CSRF token, no session is ended."""
+    family = SessionFamilyFactory.create()
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(UserFactory.create(is_staff=True, is_superuser=True))
+    form = {"action": "revoke_selected", "_selected_action": [str(family.pk)]}
+
+    response = getattr(browser, method)(LIST, form)
+
+    family.refresh_from_db()
+    assert response.status_code == {"get": 302, "post": 403}[method]
+    assert family.revoked_at is None
+
+
 def test_action_ends_sessions(api, user):
     """The action revokes by one UPDATE, logged for each session (AD-02)."""
     access = api.log_in(user)["access"]
@@ -272,6 +357,44 @@ def test_action_counts_one_session_as_one():
 
     messages = [str(text) for text in response.context["messages"]]
     assert messages == ["1 session was revoked."]
+
+
+def test_password_changed_in_the_admin_ends_the_session(user):
+    """Staff who set another password end the user's sessions by it (AC-03)."""
+    api = Api()
+    body = api.log_in(user)
+    form = {"password1": "f0rest-lantern", "password2": "f0rest-lantern"}
+
+    response = staff(is_superuser=True).post(
+        reverse("admin:auth_user_password_change", args=[user.pk]),
+        {**form, "usable_password": "true"},
+    )
+
+    assert response.status_code == 302
+    assert api.get("/whoami/", **bearer(body["access"])).json()["user"] == ""
+    refused = api.send("/auth/refresh/", {"refresh": body["refresh"]})
+    assert refusal(refused) == (401, "session_ended")
+
+
+def test_user_deactivated_in_the_admin_is_out(user):
+    """Staff who take the "active" from a user end the user's sessions by it (AC-02)."""
+    api = Api()
+    body = api.log_in(user)
+    joined = timezone.localtime(user.date_joined)
+    form = {
+        "username": user.username,
+        "date_joined_0": joined.date().isoformat(),
+        "date_joined_1": joined.time().isoformat(),
+    }
+
+    response = staff(is_superuser=True).post(
+        reverse("admin:auth_user_change", args=[user.pk]), form
+    )
+
+    assert response.status_code == 302
+    assert api.get("/whoami/", **bearer(body["access"])).json()["user"] == ""
+    refused = api.send("/auth/refresh/", {"refresh": body["refresh"]})
+    assert refusal(refused) == (401, "session_ended")
 
 
 def test_user_deleted_in_the_admin_leaves_what_revocation_needs(user):

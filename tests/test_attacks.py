@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import io
+import os
 from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.auth.signals import user_login_failed
 from django.core.management import CommandError, call_command
 from django.test.utils import override_settings
+from django.utils import timezone
 
 from rotating_sessions import revocations
 from rotating_sessions.exceptions import Unavailable
 from rotating_sessions.models import SessionFamily
 from rotating_sessions.services import refresh_session
+from rotating_sessions.tokens.access import AccessClaims, encode_access
+from rotating_sessions.tokens.keys import get_key_ring
+from rotating_sessions.tokens.refresh import encode_refresh
 from tests.acting import client_at, log_in, overtaken
-from tests.browsing import bearer
+from tests.browsing import HOME, bearer, refusal, rows
 from tests.factories import PASSWORD, SessionFamilyFactory, UserFactory
 from tests.models import Colleague
 
@@ -35,6 +41,70 @@ def test_clock_that_jumps_ahead_and_back_revives_nothing():
     revocations.poll(NOW + timedelta(minutes=6))
 
     assert revocations.is_revoked(family.pk)
+
+
+def forge(family_id: UUID, user_pk: str, secret: bytes, generation: int = 0):
+    """Return a refresh and an access token, made with the keys now in the settings."""
+    now = timezone.now()
+    refresh = encode_refresh(
+        family_id=family_id,
+        generation=generation,
+        user_pk=user_pk,
+        secret=secret,
+        issued_at=now,
+    )
+    claims = AccessClaims(
+        family_id=family_id,
+        generation=generation,
+        user_pk=user_pk,
+        issued_at=now,
+        expires_at=now + timedelta(minutes=5),
+        auth_time=now,
+        networks=get_key_ring().hash_network(f"{HOME}/32"),
+    )
+    return refresh, encode_access(claims)
+
+
+def answers(api, refresh, access):
+    used = api.get("/plain/", **bearer(access))
+    return refusal(api.send("/auth/refresh/", {"refresh": refresh})), refusal(used)
+
+
+def test_database_without_the_key_is_good_for_no_token(api, user):
+    """KM-06: With every column of the database in hand no key can be guessed."""
+    api.log_in(user)
+    family = SessionFamily.objects.get()
+    columns = [value for row in rows() for value in row.values() if value]
+    roots = {
+        value.hex() if isinstance(value, bytes) else str(value)
+        for value in (bytes(v) if isinstance(v, memoryview) else v for v in columns)
+    }
+    before = rows()
+
+    outcomes = set()
+    for root in roots:
+        with override_settings(ROTATING_SESSIONS={"SIGNING_KEYS": [root]}):
+            forged = forge(family.pk, family.user_pk, bytes(family.secret))
+        outcomes.add(answers(api, *forged))
+
+    assert len(roots) > 12
+    assert outcomes == {((401, "invalid_token"), (401, "invalid_token"))}
+    assert rows() == before
+
+
+def test_key_without_the_database_is_good_for_no_token(api, user):
+    """KM-06: Whoever has the key and no row is refused, by the MAC or at first use."""
+    api.log_in(user)
+    key = SessionFamily.objects.get().pk
+    before = rows()
+
+    known, _access = forge(key, str(user.pk), os.urandom(32))
+    invented = forge(uuid4(), str(user.pk), os.urandom(32))
+    refused = refusal(api.send("/auth/refresh/", {"refresh": known}))
+
+    assert refused == (401, "invalid_token")
+    assert answers(api, *invented) == ((401, "invalid_token"), (401, "session_ended"))
+    assert rows() == before
 
 
 def test_user_deleted_under_another_name_is_out():
@@ -90,11 +160,18 @@ def test_confirming_the_password_keeps_the_session_that_does_it(api):
     assert refreshed.status_code == 200
 
 
-@pytest.mark.parametrize("spelling", ["anne ", "ANNE", "anné", "  \uff21nne"])
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        *("jon1 ", "JON1", "jön1", "  \uff2aon1", "jøn1", "jon\u0661", "jon\u2460"),
+        # Nothing to see, and nothing to compare.
+        *("jon\u200b1", "j\u00adon1", "jon\x011", "jon1\u0640", "jon1\u1cf2"),
+    ],
+)
 def test_spellings_of_a_name_are_counted_together(api, settings, spelling):
     """TH-03: What a database may take for the same name is throttled as that name."""
     settings.ROTATING_SESSIONS = {"LOGIN_RATE": "1/min"}
-    api.send("/auth/login/", {"username": "anne", "password": "wrong"})
+    api.send("/auth/login/", {"username": "jon1", "password": "wrong"})
 
     response = api.send("/auth/login/", {"username": spelling, "password": "wrong"})
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import jwt
 import pytest
 from django.contrib.auth import get_user_model
 
 from rotating_sessions.models import SessionFamily
-from tests.browsing import HOME, bearer, refusal, rows, touches_cookies
+from tests.browsing import ACCESS, HOME, bearer, refusal, rows, touches_cookies
 from tests.factories import PASSWORD
 
 pytestmark = pytest.mark.django_db
@@ -20,6 +21,7 @@ LOGOUT = "/auth/logout/"
 EVERYWHERE = "/auth/logout-everywhere/"
 ENDPOINTS = [LOGIN, REFRESH, LOGOUT, EVERYWHERE]
 JSON = "application/json"
+MEGABYTES = "a" * 15_000_000
 
 
 @pytest.fixture
@@ -260,19 +262,26 @@ def test_refresh_token_is_no_access_token(api, session):
     assert refusal(response) == (401, "invalid_token")
 
 
-@pytest.mark.parametrize("place", ["query", "form"])
-def test_token_in_the_address_or_a_form_is_not_read(api, session, place):
-    """A token counts in header, cookie or JSON body, and nowhere else (CS-06)."""
-    tokens = {"access_token": session["access"], "token": session["access"]}
+@pytest.mark.parametrize(
+    ("carrier", "code"),
+    [
+        ({"HTTP_AUTHORIZATION": "Bearer " + MEGABYTES}, "invalid_token"),
+        ({"HTTP_COOKIE": f"{ACCESS}={MEGABYTES}"}, "refresh_required"),
+    ],
+    ids=["header", "cookie"],
+)
+def test_token_of_megabytes_is_not_parsed(
+    api, monkeypatch, django_assert_num_queries, carrier, code
+):
+    """A token of 15 MB is refused by its length, with no SQL (TH-05, JV-08)."""
+    parsed: list[str] = []
+    monkeypatch.setattr(jwt, "get_unverified_header", parsed.append)
 
-    response = (
-        api.get("/whoami/", tokens)
-        if place == "query"
-        else api.post("/status/", tokens)
-    )
+    with django_assert_num_queries(0):
+        response = api.get("/plain/", **carrier)
 
-    assert response.status_code in {200, 403}
-    assert response.status_code == 403 or response.json()["user"] == ""
+    assert refusal(response) == (401, code)
+    assert parsed == []
 
 
 @pytest.mark.parametrize(
@@ -314,7 +323,7 @@ def test_user_agent_is_no_trouble(api, user, agent):
 
 @pytest.mark.parametrize("address", ["", "unknown", "unix:", "[::1", "1.2.3", HOME])
 def test_address_is_no_trouble(api, user, address):
-    """An address that cannot be read binds to nothing, and is no reason to fail."""
+    """An address that cannot be read binds to nothing, and fails nothing (IP-02)."""
     body = {"username": user.username, "password": PASSWORD}
     access = api.send(LOGIN, body, REMOTE_ADDR=address).json()["access"]
 

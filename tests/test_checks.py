@@ -133,10 +133,11 @@ def test_checks_for_production_run_at_deployment_only():
         ({"LOGIN_RATE": "0/min"}, ["E012"]),
         ({"REFRESH_RATE": "1/min"}, []),
         ({"AUDIENCE": ""}, ["E014"]),
+        ({"AUDIENCE": "läden"}, ["E014"]),
     ],
 )
 def test_a_wrong_value_is_an_error_of_its_own(settings, values, found):
-    """DP-05, KM-01: A value beyond its range is an error, the last one in is none."""
+    """DP-05, JV-10, KM-01: A value out of range is an error, the last one in none."""
     settings.ROTATING_SESSIONS = values
 
     messages = check_values()

@@ -59,7 +59,7 @@ def test_a_list_is_read_as_a_tuple(settings):
 
 
 def test_settings_are_read_once(settings):
-    """The settings in force are one value until they are changed."""
+    """DP-05: The settings in force are one value until they are changed."""
     settings.ROTATING_SESSIONS = {"EPOCH": 3}
 
     assert get_conf() is get_conf()

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -190,7 +191,7 @@ def lose_commit(monkeypatch: pytest.MonkeyPatch, *, arrived: bool) -> None:
 def test_connection_lost_at_the_commit_is_answered_without_a_token(
     first, monkeypatch, arrived
 ):
-    """I-5: A refresh whose commit may or may not have arrived answers 503 only."""
+    """DB-06, I-5: A refresh whose commit may have arrived, or not, answers 503 only."""
     lose_commit(monkeypatch, arrived=arrived)
 
     response = Api().send("/auth/refresh/", {"refresh": first.refresh})
@@ -211,10 +212,44 @@ def test_answer_leaves_after_its_row_is_durable(first):
     assert columns(answer)["generation"] == 1
 
 
+class Watch:
+    """A middleware that notes what another connection sees when an answer passes."""
+
+    seen: list[int] = []
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Note the generation of the only session."""
+        response = self.get_response(request)
+        thread = Thread(target=self.note)
+        thread.start()
+        thread.join(20)
+        assert not response.streaming
+        return response
+
+    def note(self) -> None:
+        row = SessionFamily.objects.get()
+        self.seen.append(row.generation)
+        connection.close()
+
+
+def test_no_answer_is_ahead_of_its_commit(first, settings, atomic_requests):
+    """RT-16, I-5: Whoever sees an answer pass finds its row in the database."""
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tests.test_invariants.Watch"]
+    Watch.seen.clear()
+
+    response = Api().send("/auth/refresh/", {"refresh": first.refresh})
+
+    assert response.status_code == 200
+    assert Watch.seen == [1]
+
+
 @pytest.mark.parametrize("statement", [1, 2, 3])
 @pytest.mark.parametrize("elapsed", [timedelta(), W])
 def test_refresh_that_fails_midway_can_be_repeated(first, clock, statement, elapsed):
-    """I-6: Whichever statement fails with 503, the same token then recovers."""
+    """RT-12, I-6: Whichever statement fails with 503, the same token then recovers."""
     before = columns(first)
     count = 0
 
@@ -348,7 +383,7 @@ def test_thief_who_never_uses_the_answer_is_displaced(first, clock):
 
 
 def test_failover_is_followed_forward_only(first, clock):
-    """I-15: A row that lost commits moves on to its newest token, never back."""
+    """RT-13, I-15: A row that lost commits moves on to its newest token, never back."""
     saved = columns(first)
     pairs = [first]
     for _ in range(2):
@@ -371,7 +406,7 @@ def test_failover_is_followed_forward_only(first, clock):
 
 
 def test_restart_decides_the_same(first, clock):
-    """I-17: The same token, row and moment lead to the same row and the same answer."""
+    """RT-14, I-17: The same token, row and moment lead to the same row and answer."""
     second = present(first)
     saved = columns(first)
     clock.forward(W)
@@ -411,7 +446,7 @@ def revoke_elsewhere(pair: TokenPair, clock: Clock) -> None:
 def test_revocation_reaches_other_processes_within_the_poll(
     first, clock, site, elapsed, answer
 ):
-    """I-18: Another process refuses a revoked session from its next poll on."""
+    """RV-01, I-18: Another process refuses a revoked session from its next poll on."""
     site.visit(first)
     revoke_elsewhere(first, clock)
     clock.forward(elapsed)
@@ -420,7 +455,7 @@ def test_revocation_reaches_other_processes_within_the_poll(
 
 
 def test_first_request_of_a_process_knows_all_revocations(first, clock):
-    """I-18: A process that starts loads what is revoked before its first answer."""
+    """RV-05, I-18: A process loads what is revoked before its first answer."""
     revoke_elsewhere(first, clock)
     clock.forward(MOMENT)
 
@@ -428,7 +463,7 @@ def test_first_request_of_a_process_knows_all_revocations(first, clock):
 
 
 def test_process_that_cannot_poll_fails_closed(first, clock, site):
-    """I-18: Unknown for MAX_STALENESS means 503, and the next poll opens again."""
+    """RV-07, I-18: Unknown for MAX_STALENESS means 503, and the next poll opens."""
 
     def broken(execute: Any, *args: Any) -> Any:
         raise OperationalError("The server went away.")
@@ -463,7 +498,7 @@ def test_revocation_that_commits_late_is_not_missed(first, clock, site):
 
 
 def test_warm_request_does_no_io(first, site, settings, django_assert_num_queries):
-    """I-19: A request with a known session costs neither SQL nor a cache."""
+    """DB-09, I-19: A request with a known session costs neither SQL nor a cache."""
     settings.CACHES = {"default": {"BACKEND": "a.cache.that.nobody.may.ask"}}
     site.visit(first)
 
@@ -553,7 +588,7 @@ def test_removing_the_key_ends_everything_without_a_write(
 
 
 def test_fallback_key_carries_sessions_over(first, clock, site, settings):
-    """I-22: A session that refreshed while the old key served outlives its removal."""
+    """KM-02, I-22: What refreshed while the old key served outlives its removal."""
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
     settings.SECRET_KEY = NEW_KEY
     assert site.visit(first) == "welcome"
@@ -601,7 +636,7 @@ def _execute(user: Any, **changes: Any) -> None:
 def test_change_of_the_user_ends_the_session_by_whatever_route(
     first, user, site, write, change
 ):
-    """I-23: By ORM, in bulk or by SQL: refresh and request.user end at once."""
+    """AC-02, AC-03, I-23: By whichever route, refresh and request.user end at once."""
     site.reads_user = True
     before = site.visit(first)
     write(user, **CHANGES[change])
@@ -637,7 +672,7 @@ def _delete_by_sql(user: Any) -> None:
 def test_deletion_of_the_user_ends_the_session_by_whatever_route(
     first, user, site, delete
 ):
-    """I-23: However a user is deleted, refresh and request.user end at once."""
+    """AC-04, I-23: However a user is deleted, refresh and request.user end at once."""
     site.reads_user = True
     before = site.visit(first)
     delete(user)
@@ -684,7 +719,7 @@ def test_session_that_changes_the_password_goes_on(rf, first, user, clock, site)
 
 
 def test_network_mismatch_changes_no_row(first, site):
-    """I-24: An access token from elsewhere asks for a refresh, and writes nothing."""
+    """IP-06, I-24: A token from elsewhere asks for a refresh, and writes nothing."""
     before = columns(first)
 
     with counted() as verbs:
@@ -696,7 +731,7 @@ def test_network_mismatch_changes_no_row(first, site):
 
 
 def test_client_between_networks_refreshes_once_for_each(first, clock, site):
-    """I-25: Back and forth between four networks costs one refresh for each new one."""
+    """IP-06, I-25: Back and forth between networks costs one refresh for each."""
     addresses = [HOME, TRAIN, "198.51.100.21", "198.51.100.22"]
     held, access, forced = first, first, []
 
@@ -725,7 +760,7 @@ def atomic_requests(request: Any, monkeypatch: pytest.MonkeyPatch) -> bool:
 
 @pytest.mark.parametrize("transport", ["header", "cookie"])
 def test_story_holds_under_atomic_requests(user, clock, atomic_requests, transport):
-    """I-26: Login, refresh, use, theft: the revocation outlives the refused request."""
+    """DB-01, I-26: The revocation outlives the refused request that caused it."""
     api = Api()
     body = api.log_in(user, transport)
     stolen = body.get("refresh") or api.cookies["__Host-rs_refresh"].value
@@ -766,7 +801,7 @@ def test_login_in_a_transaction_of_the_caller_is_a_part_of_it(rf, user):
 
 
 def test_refresh_never_joins_a_transaction(first):
-    """I-26: A refresh in a view's transaction is refused before anything is read."""
+    """DB-01, I-26: A refresh in a view's transaction is refused before it reads."""
     with counted() as verbs, transaction.atomic(), pytest.raises(RuntimeError):
         present(first)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hmac
+import json
+from base64 import urlsafe_b64encode
 from datetime import timedelta
 from uuid import uuid4
 
@@ -13,9 +16,12 @@ from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from rotating_sessions import revocations
 from rotating_sessions.middleware import RotatingSessionMiddleware
 from rotating_sessions.models import RevokedReason, SessionFamily
 from rotating_sessions.tokens.access import decode_access
+from rotating_sessions.tokens.keys import get_key_ring
+from tests.acting import calls_into
 from tests.browsing import (
     ACCESS,
     REFRESH,
@@ -186,6 +192,110 @@ def test_bearer_token_that_is_not_ours_is_invalid(api, value):
     assert response["Cache-Control"] == "no-store"
 
 
+def test_all_that_does_not_verify_is_answered_alike(api, user):
+    """JV-11: Whatever is wrong with a token, status, body and headers are the same."""
+    token = api.log_in(user)["access"]
+    header, payload, tag = token.split(".")
+    wrong = [
+        *(value for value in GARBAGE.values() if value),
+        *(token[:at] + "~" + token[at + 1 :] for at in range(len(token))),
+        *(token[:length] for length in range(1, len(token), 7)),
+        *(f"{payload}.{header}.{tag}", f"{header}.{payload}", f"{token}.{tag}"),
+        *(token.swapcase(), token[::-1], "é" * 40, "\ud7ff" * 9, "=" * 999),
+    ]
+
+    responses = [
+        api.get("/plain/", HTTP_AUTHORIZATION=f"Bearer {value}") for value in wrong
+    ]
+
+    assert len(responses) > 400
+    answers = {(r.status_code, r.content, str(r.headers)) for r in responses}
+    [(status, content, _)] = answers
+    assert (status, json.loads(content)["code"]) == (401, "invalid_token")
+
+
+@pytest.mark.parametrize("transport", ["header", "cookie"])
+@pytest.mark.parametrize(
+    ("payload", "size"),
+    [
+        pytest.param(b"[" * 100_000, 100_000, id="nested 100,000 deep"),
+        pytest.param(b'{"a":"' + b"a" * 11_250_000, 15_000_000, id="15 MB"),
+    ],
+)
+def test_large_token_reaches_no_parser(api, transport, payload, size):
+    """JV-08, JV-12: Beyond 4096 characters a token is refused, signed by us or not."""
+    key = get_key_ring().first
+    head = json.dumps({"alg": "HS256", "kid": key.kid_text, "typ": "at+jwt"}).encode()
+    parts = [urlsafe_b64encode(part).rstrip(b"=") for part in (head, payload)]
+    signed = b".".join(parts)
+    tag = urlsafe_b64encode(hmac.digest(key.access, signed, "sha256")).rstrip(b"=")
+    token = b".".join([signed, tag]).decode()
+    carried = {
+        "header": {"HTTP_AUTHORIZATION": f"Bearer {token}"},
+        "cookie": {"HTTP_COOKIE": f"{ACCESS}={token}"},
+    }[transport]
+
+    with calls_into(jwt) as calls:
+        response = api.get("/plain/", **carried)
+
+    code = {"header": "invalid_token", "cookie": "refresh_required"}[transport]
+    assert len(token) > size
+    assert refusal(response) == (401, code)
+    assert not calls
+
+
+@pytest.mark.parametrize("respell", ["{}=", "{}==", " {}", "{} "])
+def test_respelled_token_of_an_ended_session_is_no_way_back(api, user, respell):
+    """TF-07: A revoked session's token is refused in every spelling that it has."""
+    token = api.log_in(user)["access"]
+    respelled = {"HTTP_AUTHORIZATION": f"Bearer {respell.format(token)}"}
+    before = api.get("/whoami/", **respelled)
+    user.session_families.update(revoked_at=timezone.now())
+    revocations.reset()
+
+    response = api.get("/plain/", **respelled)
+
+    served = before.status_code == 200
+    ended, never = (401, "session_ended"), (401, "invalid_token")
+    assert refusal(response) == (ended if served else never)
+
+
+COOKIE_VALUES = {
+    "empty": "",
+    "quoted": '"abc"',
+    "control": "\x00\x01\x7f\x1b[31m",
+    "line end": "a\r\nSet-Cookie: a=b",
+    "beyond ASCII": "é\u2028\U0001f36a".encode().decode("latin-1"),
+    "no UTF-8": b"\xff\xfe\xed\xa0\x80".decode("latin-1"),
+    "dots": "..",
+    "escaped": "%00%0d%0a",
+    "octal": '"\\073\\054"',
+    "long": "a" * 100_000,
+    "access of another site": jwt.encode({"sub": "1"}, FOREIGN_KEY),
+    "refresh of nobody": "rsrt_" + "A" * 120,
+    "of another alphabet": "rsrt_" + "!" * 120,
+    "of none": "rsrt_" + b"\xff".decode("latin-1") * 120,
+}
+
+
+@pytest.mark.parametrize("value", COOKIE_VALUES.values(), ids=COOKIE_VALUES.keys())
+def test_cookie_of_any_value_is_refused_without_a_query(api, value):
+    """CK-09: No value of either cookie is an error, or worth a query."""
+    api.get("/auth/login/")
+    csrf = api.cookies["csrftoken"].value
+    pairs = [f"csrftoken={csrf}", f"{ACCESS}={value}", f"{REFRESH}={value}"]
+    raw = {"HTTP_COOKIE": "; ".join(pairs), "HTTP_X_CSRFTOKEN": csrf}
+
+    with CaptureQueriesContext(connection) as queries:
+        used = api.get("/plain/", **raw)
+        refreshed = api.send("/auth/refresh/", **raw)
+
+    assert count(queries) == (0, 0)
+    assert refusal(used) == (401, "refresh_required")
+    assert refusal(refreshed) == (401, "invalid_token")
+    assert clears_cookies(refreshed)
+
+
 def test_access_cookie_that_is_not_ours_calls_for_a_refresh(api):
     """A browser cannot mend a cookie: the refresh beside it can, or ends in a login."""
     api.cookies[ACCESS] = "abc"
@@ -220,9 +330,10 @@ def test_refresh_cookie_does_not_authenticate(api, user):
     api.log_in(user, "cookie")
     del api.cookies[ACCESS]
 
-    response = api.get("/whoami/")
+    page, data = api.get("/whoami/"), api.get("/api/profile/")
 
-    assert response.json()["user"] == ""
+    assert page.json()["user"] == ""
+    assert data.status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -243,6 +354,16 @@ def test_cookie_tossed_by_a_sibling_domain_is_no_cookie(user, cookies):
     response = Api().get("/whoami/", HTTP_COOKIE=raw.encode().decode("latin-1"))
 
     assert response.json()["user"] == ""
+
+
+def test_good_cookie_does_not_stand_in_for_a_bad_header(api, user):
+    """CS-04: A header that is refused is refused, whoever the cookie beside it is."""
+    api.log_in(user, "cookie")
+
+    response = api.get("/whoami/", **bearer("abc"))
+
+    assert refusal(response) == (401, "invalid_token")
+    assert not touches_cookies(response)
 
 
 @pytest.mark.parametrize("token", ["abc", "expired"])
@@ -319,9 +440,14 @@ def test_django_session_outlives_a_session_of_ours(api, user):
     assert response.json()["user"] == user.username
 
 
-def test_responses_vary_by_what_identifies(api):
+@pytest.mark.parametrize("token", [None, "abc", "good", "expired"])
+@pytest.mark.parametrize("path", ["/plain/", "/", "/api/profile/", "/auth/sessions/"])
+def test_responses_vary_by_what_identifies(api, user, settings, path, token):
     """Caches are told that answers depend on cookie and Authorization (CK-11)."""
-    response = api.get("/plain/")
+    settings.ROTATING_SESSIONS = SHORT if token == "expired" else {}
+    access = token if token in {None, "abc"} else api.log_in(user)["access"]
+
+    response = api.get(path, **(bearer(access) if access else {}))
 
     assert {"Authorization", "Cookie"} <= set(response["Vary"].split(", "))
 

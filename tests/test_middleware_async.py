@@ -118,7 +118,7 @@ def test_other_network_changes_nothing_under_asgi(user):
 
 @pytest.mark.parametrize("warm", [False, True])
 def test_revoked_session_ends_under_asgi(user, settings, warm):
-    """Under ASGI a revocation elsewhere ends the session with the poll, I-18."""
+    """Under ASGI a revocation elsewhere ends the session, I-18 (RV-12)."""
     settings.ROTATING_SESSIONS = {"POLL_INTERVAL": timedelta(0)}
     browser = AsyncBrowser(user)
     if warm:

@@ -6,7 +6,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, migrations
 from django.db.migrations.executor import MigrationExecutor
 
 TABLES = {"rotating_sessions_sessionfamily", "rotating_sessions_refreshtoken"}
@@ -26,9 +26,21 @@ def test_no_migration_is_missing():
     assert "No changes detected" in answer.getvalue()
 
 
+def test_no_migration_touches_a_row():
+    """DB-07: Tables are made, and none is altered, locked or rewritten, at any size."""
+    nodes = MigrationExecutor(None).loader.disk_migrations
+    own = [
+        migration for (app, _), migration in nodes.items() if app == "rotating_sessions"
+    ]
+
+    operations = {type(operation) for each in own for operation in each.operations}
+
+    assert operations == {migrations.CreateModel}
+
+
 @pytest.mark.django_db(transaction=True)
 def test_migrations_are_reversible():
-    """The tables can be taken back, and made again."""
+    """DB-07: The tables can be taken back, and made again."""
     newest = MigrationExecutor(connection).loader.graph.leaf_nodes("rotating_sessions")
 
     try:

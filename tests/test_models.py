@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from base64 import b64encode
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
 from django.core.management import call_command
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, connection, models, transaction
 
+from rotating_sessions import exceptions, signals
+from rotating_sessions.exceptions import InvalidToken
 from rotating_sessions.models import (
     RefreshToken,
     RevokedReason,
     SessionFamily,
     new_secret,
 )
-from tests.acting import log_in, present
+from tests.acting import START, log_in, present, rows_of
 from tests.factories import RefreshTokenFactory, SessionFamilyFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -74,11 +80,28 @@ def test_no_column_holds_a_usable_token(rf, user):
 
 
 def test_each_family_has_a_secret_of_its_own():
-    """No two families share the 32 bytes that their tokens are proven by."""
+    """KM-04: No two families share the 32 bytes that their tokens are proven by."""
     secrets = {new_secret() for _ in range(64)}
 
     assert len(secrets) == 64
     assert {len(secret) for secret in secrets} == {32}
+
+
+def test_fixture_holds_no_secret(rf, user, tmp_path: Path):
+    """KM-04: dumpdata leaves the secret out, and what it restores serves nobody."""
+    pair = log_in(rf, user)
+    secret = bytes(rows_of(pair).get().secret)
+    fixture, text = tmp_path / "sessions.json", StringIO()
+
+    call_command("dumpdata", "rotating_sessions", stdout=text)
+    fixture.write_text(text.getvalue())
+    SessionFamily.objects.all().delete()
+    call_command("loaddata", fixture, verbosity=0)
+
+    assert b64encode(secret).decode() not in text.getvalue()
+    assert rows_of(pair).exists()
+    with pytest.raises(InvalidToken):
+        present(pair)
 
 
 def test_generation_is_issued_once():
@@ -141,9 +164,46 @@ def test_every_reason_fits_its_column(reason):
     assert row.get_revoked_reason_display() == RevokedReason(reason).label
 
 
+def test_no_reason_or_event_says_who_the_thief_was():
+    """LG-05: Theft and lost answers are told apart, and neither party is accused."""
+    errors = [getattr(exceptions, name) for name in exceptions.__all__]
+    told = [
+        *(text for choice in RevokedReason.choices for text in map(str, choice)),
+        *signals._EVENTS.values(),
+        *(error.detail for error in errors if hasattr(error, "detail")),
+    ]
+
+    accusing = [
+        t for t in told if re.search("thief|attack|victim|stole|hack", t, re.IGNORECASE)
+    ]
+
+    assert {"reused", "unconfirmed_limit", "refresh_token_reused"} <= set(told)
+    assert accusing == []
+
+
+def moments() -> list[Any]:
+    return [
+        pytest.param(model, field.name, id=f"{model.__name__}.{field.name}")
+        for model in (SessionFamily, RefreshToken)
+        for field in model._meta.fields
+        if isinstance(field, models.DateTimeField)
+    ]
+
+
+@pytest.mark.parametrize(("model", "name"), moments())
+def test_moment_keeps_its_microseconds(model, name):
+    """DB-04: No database rounds a moment: what is compared is what was written."""
+    RefreshTokenFactory.create()
+    model.objects.update(**{name: START})
+
+    stored = model.objects.values_list(name, flat=True).get()
+
+    assert (stored, START.microsecond) == (START, 890_123)
+
+
 @pytest.mark.parametrize("column", ["expires_at", "idle_at", "revoked_at", "user_id"])
 def test_what_is_searched_for_is_indexed(column):
-    """Lists by user, the purge and the poll for revocations read an index."""
+    """TH-09: Lists by user, the purge and the poll for revocations read an index."""
     with connection.cursor() as cursor:
         constraints = connection.introspection.get_constraints(
             cursor, SessionFamily._meta.db_table

@@ -134,6 +134,17 @@ def test_every_signal_and_command_is_named() -> None:
     assert not unnamed
 
 
+def test_limits_of_network_binding_are_stated() -> None:
+    """Whoever turns binding on or off reads whom it does not tell apart (IP-07)."""
+    section = text().split("\n## (In)security\n", 1)[1].split("\n## ", 1)[0]
+    settings = {row[0].strip("`"): row[2] for row in table("## Settings")}
+
+    for egress in ("office", "CGNAT", "Private Relay"):
+        assert egress in section
+    assert "network" in settings["BIND_NETWORK"]
+    assert "network" in settings["IPV4_PREFIX"]
+
+
 def test_the_quick_start_works_when_pasted(tmp_path: Path) -> None:
     """A new project with README's lines in it migrates, logs in and refreshes."""
     settings, urls = re.findall(

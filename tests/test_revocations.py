@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
 from uuid import UUID
@@ -15,6 +19,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 from rotating_sessions import revocations
 from rotating_sessions.exceptions import Unavailable
+from rotating_sessions.models import SessionFamily
 from tests.factories import SessionFamilyFactory
 
 NOW = datetime(2026, 3, 2, 9, 30, 7, 250_000, tzinfo=UTC)
@@ -186,6 +191,28 @@ def test_what_no_longer_matters_is_forgotten(db, later, known):
     revocations.poll(NOW + HORIZON + later)
 
     assert revocations.is_revoked(STRANGER) is known
+
+
+def test_a_revoked_family_is_half_a_kilobyte_at_most(db, django_assert_num_queries):
+    """RV-08: One query loads them all, in 500 bytes each: half a gigabyte a million."""
+    model = SessionFamilyFactory.build(now=NOW, user=None, user_pk="7", auth_hash="x")
+    values = {
+        field.attname: getattr(model, field.attname)
+        for field in SessionFamily._meta.fields
+        if field.attname not in {"id", "secret", "revoked_at"}
+    }
+    SessionFamily.objects.bulk_create(
+        (SessionFamily(revoked_at=NOW, **values) for _ in range(3000)), batch_size=500
+    )
+
+    tracemalloc.start()
+    with django_assert_num_queries(1):
+        revocations.poll(NOW)
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert len(revocations._known.revoked_at) == 3000
+    assert kept < peak < 3000 * 500
 
 
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError])
@@ -392,3 +419,54 @@ def test_a_forked_child_knows_nothing_yet(db):
     assert os.waitstatus_to_exitcode(status) == 0
     assert revocations.is_revoked(STRANGER)
     assert not revocations.is_due(NOW)
+
+
+def test_a_child_is_not_locked_out_by_a_poll_of_its_parent():
+    """RV-12: A lock that is held at the fork is not held in the child."""
+    with revocations._known.lock:
+        child = os.fork()
+        if child == 0:  # pragma: no cover - the child is measured by its exit code
+            os._exit(not revocations._known.lock.acquire(blocking=False))
+        _, status = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+PRELOADED = """
+import os
+import sys
+import django
+django.setup()
+from django.core.management import call_command
+from django.db import connections
+from django.utils import timezone
+from rotating_sessions import revocations
+from tests.factories import SessionFamilyFactory
+call_command("migrate", verbosity=0)
+family = SessionFamilyFactory.create()
+revocations.poll(timezone.now())
+type(family).objects.update(revoked_at=timezone.now())
+connections.close_all()
+if os.fork() == 0:
+    revocations.poll(timezone.now())
+    os._exit(int(not revocations.is_revoked(family.pk)))
+_, status = os.wait()
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def test_a_worker_of_a_preloaded_site_loads_the_set(tmp_path):
+    """RV-05, RV-12: A worker forked after a poll knows what was revoked since."""
+    root = Path(__file__).parent.parent
+    env = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "DATABASE_URL": f"sqlite:///{tmp_path / 'preloaded.sqlite3'}",
+        "PYTHONPATH": str(root),
+    }
+
+    site = subprocess.run(  # noqa: S603 - our own lines
+        [sys.executable, "-c", PRELOADED], env=env, cwd=root, check=False
+    )
+
+    assert site.returncode == 0

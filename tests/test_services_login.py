@@ -7,13 +7,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth import authenticate, login
+from django.contrib.sessions.backends.db import SessionStore
 from django.db import OperationalError, connection, transaction
 from django.test import override_settings
 
 from rotating_sessions import revocations
 from rotating_sessions.exceptions import Unavailable
 from rotating_sessions.models import RefreshToken, SessionFamily
-from rotating_sessions.services import start_session
+from rotating_sessions.services import purge_sessions, start_session
 from rotating_sessions.services.reading import password_state
 from rotating_sessions.signals import session_revoked, session_started
 from rotating_sessions.tokens.refresh import decode_refresh
@@ -25,6 +27,7 @@ from tests.acting import (
     claims_of,
     client_at,
     columns,
+    counted,
     digest_of,
     heard,
     log_in,
@@ -34,7 +37,7 @@ from tests.acting import (
     use,
 )
 from tests.browsing import FIREFOX, HOME
-from tests.factories import SessionFamilyFactory, UserFactory
+from tests.factories import PASSWORD, SessionFamilyFactory, UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -247,11 +250,24 @@ def test_login_inside_a_transaction_is_announced_at_its_commit(rf, user):
     assert (before, len(events)) == ([], 1)
 
 
+def test_no_session_begins_before_the_site_says_so(rf, user):
+    """AC-08: A password, and Django's own login, are no session: the call makes one."""
+    request = rf.post("/first-factor/")
+    request.session = SessionStore()
+    known = authenticate(request, username=user.username, password=PASSWORD)
+    login(request, known)
+    before = SessionFamily.objects.count()
+
+    start_session(request, known)
+
+    assert (before, SessionFamily.objects.count()) == (0, 1)
+
+
 # What it replaces.
 
 
 def test_login_ends_the_session_that_the_browser_had(rf, user):
-    """A second login in a browser ends the first one's session, in this process too."""
+    """AC-01: A second login in a browser ends the first one's session, here at once."""
     old = log_in(rf, user, transport="cookie")
 
     new = log_in_again(rf, user, old.refresh or "")
@@ -293,7 +309,7 @@ def test_forged_cookie_ends_nothing(rf, user, forged):
 
 @pytest.mark.parametrize("cookie", ["", "nonsense", "rsrt_" + "A" * 120])
 def test_garbage_in_the_cookie_is_no_hindrance(rf, user, cookie):
-    """Whatever the browser carried, the login starts a session of its own."""
+    """AC-01: Whatever the browser carried, the login starts a session of its own."""
     pair = log_in_again(rf, user, cookie)
 
     assert present(pair, transport="cookie").refresh is not None
@@ -326,7 +342,7 @@ def reasons(*pairs: TokenPair) -> list[str]:
 
 
 def test_session_limit_ends_the_one_idle_for_longest(rf, user, limited, clock):
-    """Beyond the limit the session that was used least recently goes."""
+    """AC-07: Beyond the limit the session that was used least recently goes."""
     pairs = []
     for _ in range(2):
         pairs.append(log_in(rf, user))
@@ -338,6 +354,24 @@ def test_session_limit_ends_the_one_idle_for_longest(rf, user, limited, clock):
 
     assert reasons(*pairs) == ["", "session_limit", ""]
     assert revocations.is_revoked(claims_of(pairs[1]).family_id)
+
+
+def test_flood_of_logins_fills_nothing(rf, user, limited, clock):
+    """TH-07: The 40th login costs what the 4th does, and in time a purge takes all."""
+    costs = []
+    for _ in range(40):
+        with counted() as verbs:
+            log_in(rf, user)
+        costs.append(dict(verbs))
+        clock.forward(MOMENT)
+    live = SessionFamily.objects.live(clock.now).count()
+    clock.forward(timedelta(days=31))
+
+    list(purge_sessions())
+
+    assert live == limited
+    assert costs[39] == costs[3]
+    assert SessionFamily.objects.count() == limited
 
 
 def test_session_limit_itself_is_allowed(rf, user, limited, clock):
@@ -448,7 +482,7 @@ def test_caller_of_a_transaction_gets_the_error_of_the_database(rf, user):
 
 
 def test_receiver_that_raises_undoes_no_login(rf, user):
-    """A receiver's error is its own: the session is committed and answered."""
+    """RT-11: A receiver's error is its own: the session is committed and answered."""
 
     def fail(**fields: Any) -> None:
         raise LookupError

@@ -75,7 +75,7 @@ def test_live_session_is_never_purged(clock):
 
 
 def test_tokens_are_purged_with_their_session(clock):
-    """The ledger of a purged session goes with it, and is counted."""
+    """LG-04: The ledger of a purged session goes with it, and is counted."""
     gone, kept = families(1, revoked_at=clock.now - 31 * DAY) + families(1)
     for family in (gone, gone, gone, kept):
         RefreshTokenFactory.create(family=family)
@@ -88,7 +88,7 @@ def test_tokens_are_purged_with_their_session(clock):
 
 @override_settings(ROTATING_SESSIONS={"RETENTION": DAY})
 def test_site_says_how_long_sessions_are_kept(clock):
-    """RETENTION decides when an ended session goes."""
+    """LG-04: RETENTION decides when an ended session goes, with what it knew."""
     families(1, revoked_at=clock.now - DAY - TICK)
     (kept,) = families(1, revoked_at=clock.now - DAY + TICK)
 
@@ -106,7 +106,7 @@ def test_site_says_how_long_sessions_are_kept(clock):
 )
 @override_settings(ROTATING_SESSIONS={"TOKEN_HISTORY": 3})
 def test_last_tokens_of_a_live_session_are_kept(clock, generation, kept):
-    """Of a live session the last TOKEN_HISTORY tokens stay in the ledger."""
+    """LG-04: Of a live session the last TOKEN_HISTORY tokens stay in the ledger."""
     (family,) = families(1, generation=generation)
     for number in range(generation + 1):
         RefreshTokenFactory.create(family=family, generation=number)
@@ -170,7 +170,7 @@ def test_purge_changes_no_answer(rf, user, clock):
     [(1, [1] * 5), (2, [2, 2, 1]), (5, [5]), (6, [5])],
 )
 def test_sessions_go_in_batches(clock, size, batches):
-    """Each batch deletes as many sessions as it may, and says how many."""
+    """TH-09: Each batch deletes as many sessions as it may, and says how many."""
     families(5, revoked_at=clock.now - 31 * DAY)
 
     counts = list(purge_sessions(batch_size=size))
@@ -181,7 +181,7 @@ def test_sessions_go_in_batches(clock, size, batches):
 
 @override_settings(ROTATING_SESSIONS={"TOKEN_HISTORY": 1})
 def test_histories_are_trimmed_in_batches(clock):
-    """After the ended sessions, live ones are trimmed, as many at a time."""
+    """TH-09: After the ended sessions, live ones are trimmed, as many at a time."""
     families(1, revoked_at=clock.now - 31 * DAY)
     for family in families(3, generation=1):
         for number in (0, 1):
@@ -311,7 +311,7 @@ def test_counts_add_up():
 def test_row_of_a_revoked_session_is_kept_while_it_matters(
     rf: Any, user: Any, clock: Clock
 ):
-    """I-1: A revocation is not forgotten while a token of the session is genuine."""
+    """RV-06, I-1: A revocation is kept while a token of the session is genuine."""
     pair: TokenPair = log_in(rf, user)
     rows_of(pair).update(revoked_at=clock.now, revoked_reason="staff")
     clock.forward(29 * DAY)

@@ -98,7 +98,7 @@ def test_session_that_is_purged_has_no_user(pair):
 
 
 def test_reused_primary_key_finds_nobody(pair, user):
-    """I-23: A new user with the old primary key is not who the token is about."""
+    """AC-04, I-23: A new user with the old primary key is not whom the token means."""
     key = user.pk
     user.delete()
     UserFactory.create(pk=key)
@@ -243,7 +243,7 @@ def test_session_of_nobody_is_active_for_nobody():
 
 
 def test_password_hashed_with_a_fallback_key_is_unchanged(settings):
-    """I-22: A session from before the key changed goes on while the old key serves."""
+    """AC-03, I-22: A session from before a new key goes on while the old one serves."""
     pk = SessionFamilyFactory.create().pk
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
     settings.SECRET_KEY = "the-key-that-comes-after-it-" + "fedcba9876543210" * 3
@@ -253,6 +253,22 @@ def test_password_hashed_with_a_fallback_key_is_unchanged(settings):
     state = family_state(family)
 
     assert state.password_unchanged
+
+
+def test_other_password_is_told_under_a_fallback_key(settings):
+    """AC-03: A key that is rotated hides no change of the password."""
+    stored = SessionFamilyFactory.create()
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "the-key-that-comes-after-it-" + "fedcba9876543210" * 3
+    stored.user.set_password("another one")
+    stored.user.save()
+    family = find_family(stored.pk)
+    assert family is not None
+
+    state = family_state(family)
+
+    assert state.user_active
+    assert not state.password_unchanged
 
 
 def test_password_hashed_with_a_removed_key_has_changed(settings):

@@ -145,7 +145,7 @@ def test_confirmed_token_inside_the_grace_period_changes_nothing(second, clock):
 
 
 def test_hundred_refreshes_within_a_second_rotate_once(first):
-    """I-14: However often a client refreshes within W, the family rotates once."""
+    """RT-08, I-14: However often a client refreshes within W, it rotates once."""
     answers = [present(first) for _ in range(100)]
 
     assert [answer.refresh is None for answer in answers] == [False, *[True] * 99]
@@ -157,7 +157,7 @@ def test_hundred_refreshes_within_a_second_rotate_once(first):
 
 @pytest.mark.parametrize("elapsed", [timedelta(), W - TICK])
 def test_previous_token_inside_the_grace_period_is_forgiven(first, clock, elapsed):
-    """I-10: The predecessor, within W, gets access of its own generation only."""
+    """RT-03, I-10: The predecessor, within W, gets access of its own generation."""
     present(first)
     before = columns(first)
     clock.forward(elapsed)
@@ -181,7 +181,7 @@ def test_access_only_answer_never_confirms_the_successor(first):
 
 @pytest.mark.parametrize("elapsed", [timedelta(), W - TICK])
 def test_superseded_token_is_forgiven_within_the_grace_period(first, clock, elapsed):
-    """I-9: A predecessor whose successor is confirmed gets access only, within W."""
+    """RT-03, I-9: Within W a predecessor, its successor confirmed, gets access only."""
     use(present(first))
     clock.forward(elapsed)
 
@@ -193,7 +193,7 @@ def test_superseded_token_is_forgiven_within_the_grace_period(first, clock, elap
 
 @pytest.mark.parametrize("elapsed", [W, W + TICK, timedelta(days=13)])
 def test_superseded_token_is_reuse_after_the_grace_period(first, clock, elapsed):
-    """I-9: From W on, a predecessor whose successor is confirmed ends the session."""
+    """RT-05, I-9: From W on, a predecessor, its successor confirmed, is theft."""
     use(present(first))
     clock.forward(elapsed)
 
@@ -206,7 +206,7 @@ def test_superseded_token_is_reuse_after_the_grace_period(first, clock, elapsed)
 
 @pytest.mark.parametrize("elapsed", [W, timedelta(days=13)])
 def test_lost_answer_is_replaced_after_the_grace_period(first, clock, elapsed):
-    """A predecessor whose successor was never confirmed gets another successor."""
+    """RT-04: A predecessor whose successor was never confirmed gets another one."""
     present(first)
     before = columns(first)
     clock.forward(elapsed)
@@ -224,7 +224,7 @@ def test_lost_answer_is_replaced_after_the_grace_period(first, clock, elapsed):
 
 
 def test_three_answers_in_a_row_may_be_lost(first, clock):
-    """I-13: A successor is replaced three times at most, then the session ends."""
+    """RT-04, I-13: A successor is replaced three times, then the session ends."""
     for _ in range(4):
         assert present(first).refresh is not None
         clock.forward(W)
@@ -268,9 +268,40 @@ def test_losses_are_forgotten_by_a_rotation(first, clock):
 # Reuse.
 
 
+@override_settings(ROTATING_SESSIONS={"GRACE_PERIOD": timedelta()})
+def test_rotations_of_one_moment_are_told_apart(rf, user, clock):
+    """RT-02: Tokens are ordered by generation, though all were issued at one moment."""
+    first = newest = log_in(rf, user)
+    for _ in range(3):
+        newest = present(newest)
+
+    issued = RefreshToken.objects.values_list("issued_at", flat=True).distinct()
+    assert list(issued) == [clock.now]
+    assert columns(first)["generation"] == 3
+    assert present(newest).refresh is not None
+    with pytest.raises(RefreshTokenReused):
+        present(first)
+
+
+def test_token_of_the_login_is_theft_to_the_end(first, clock, settings):
+    """RT-06: 29 days, 29 rotations and a new key later the first token is theft."""
+    newest = first
+    for day in range(29):
+        if day == 14:
+            settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+            settings.SECRET_KEY = "the-key-that-comes-after-it-" + "fedcba98" * 6
+        clock.forward(timedelta(days=1))
+        newest = present(newest)
+
+    with pytest.raises(RefreshTokenReused):
+        present(first)
+
+    assert columns(first)["revoked_reason"] == "reused"
+
+
 @pytest.mark.parametrize("elapsed", [timedelta(), W, timedelta(days=13)])
 def test_refresh_with_an_orphan_ends_the_session(first, clock, elapsed):
-    """I-11: A displaced successor was in nobody's hands, so whoever has it stole it."""
+    """RT-07, I-11: Nobody held a displaced successor, so whoever has it stole it."""
     orphan = present(first)
     clock.forward(W)
     present(first)
@@ -286,7 +317,7 @@ def test_refresh_with_an_orphan_ends_the_session(first, clock, elapsed):
 def test_token_older_than_the_predecessor_ends_the_session(
     first, second, clock, elapsed
 ):
-    """A token two generations old is theft, also within W of the last rotation."""
+    """RT-06: A token two generations old is theft, also within W of a rotation."""
     clock.forward(W)
     present(second)
     clock.forward(elapsed)
@@ -299,7 +330,7 @@ def test_token_older_than_the_predecessor_ends_the_session(
 
 @pytest.mark.parametrize("generation", [0, 1])
 def test_other_token_of_a_known_generation_ends_the_session(second, generation):
-    """I-16: A generation has one token; a second, however genuine, is an attack."""
+    """RT-13, I-16: A generation has one token; a second, though genuine, is theft."""
     twin = twin_of(second, generation)
 
     with pytest.raises(RefreshTokenReused):
@@ -322,7 +353,7 @@ def test_reuse_marks_the_token_that_came_back(first, second, clock):
 
 @pytest.mark.django_db(transaction=True)
 def test_theft_is_announced_once(first, clock, caplog):
-    """The first replay is announced and logged, later ones find the session ended."""
+    """RT-10: The first replay is announced and logged, and later ones are not."""
     use(present(first))
     clock.forward(W)
     caplog.set_level(logging.WARNING, "rotating_sessions.security")
@@ -345,7 +376,7 @@ def test_theft_is_announced_once(first, clock, caplog):
 
 @pytest.mark.parametrize("lost", [1, 2])
 def test_failover_that_lost_commits_is_forgiven(first, clock, lost):
-    """I-15: A token newer than the row by two at most is taken for the newest."""
+    """RT-13, I-15: A token newer than the row by two at most counts as the newest."""
     saved = columns(first)
     newest = first
     for _ in range(lost):
@@ -383,8 +414,19 @@ def test_lost_commits_are_announced(second, clock, caplog):
     ]
 
 
+@pytest.mark.parametrize("generation", [2**63 - 1, 2**63, 2**64 - 1])
+def test_generation_that_no_column_holds_changes_nothing(first, generation):
+    """TF-06: The largest generations, genuinely signed, are refused like any ahead."""
+    before = columns(first)
+
+    with pytest.raises(SessionEnded):
+        present(twin_of(first, generation))
+
+    assert columns(first) == before
+
+
 def test_token_further_ahead_is_refused_and_nothing_else(first, clock, caplog):
-    """I-15: What no failover explains is refused and reported, and changes nothing."""
+    """RT-13, I-15: What no failover explains is refused, and changes nothing."""
     saved = columns(first)
     newest = first
     for _ in range(3):
@@ -402,7 +444,7 @@ def test_token_further_ahead_is_refused_and_nothing_else(first, clock, caplog):
 
 
 def test_failover_does_not_revive_a_revoked_session(first, second, clock):
-    """I-15: A token ahead of a revoked row gets nothing, and moves nothing."""
+    """RT-13, I-15: A token ahead of a revoked row gets nothing, and moves nothing."""
     rows_of(second).update(
         generation=0, current_digest=digest_of(first), revoked_at=clock.now
     )
@@ -448,7 +490,7 @@ def test_token_of_a_lost_branch_is_theft_once_the_row_rotated_anew(
 @pytest.mark.parametrize("deadline", ["expires_at", "idle_at"])
 @pytest.mark.parametrize(("late", "ends"), [(-TICK, False), (timedelta(), True)])
 def test_session_ends_at_its_deadline(first, clock, deadline, late, ends):
-    """A session that is idle too long or too old is over, from that moment on."""
+    """RT-09: A session idle too long or too old is over, from that moment on."""
     rows_of(first).update(**{deadline: clock.now - late})
     before = columns(first)
 
@@ -476,7 +518,7 @@ def test_revoked_session_yields_nothing(second, clock, elapsed):
 
 
 def test_rotation_moves_the_idle_deadline_and_not_the_absolute_one(first, clock):
-    """Refreshing keeps a session from idling out, and never from growing old."""
+    """RT-09: Refreshing keeps a session from idling out, and never from growing old."""
     expires_at = columns(first)["expires_at"]
     clock.forward(timedelta(days=10))
 
@@ -532,7 +574,7 @@ def test_token_of_a_deleted_user_is_refused(first, user):
 
 
 def test_garbage_costs_no_query(django_assert_num_queries):
-    """What has not the shape, key id or filter of our tokens goes with no I/O."""
+    """TH-01: What has not the shape, key id or filter of our tokens costs no I/O."""
     with django_assert_num_queries(0), pytest.raises(InvalidToken):
         present("rsrt_" + "A" * 120)
 
@@ -543,7 +585,7 @@ def test_garbage_costs_no_query(django_assert_num_queries):
     ids=["without the family's secret", "for another user"],
 )
 def test_token_with_a_wrong_tag_is_refused(first, forged):
-    """Neither the server's key nor the database alone is enough to mint a token."""
+    """KM-06: Neither the key nor the database alone is enough to mint a token."""
     before = columns(first)
     value = twin_of(first, **forged)
 
@@ -597,7 +639,7 @@ def test_row_handed_to_another_user_altogether_is_refused(first):
 
 
 def test_user_with_a_used_primary_key_inherits_no_session(first, user):
-    """I-23: A new user who gets a deleted one's primary key gets no session with it."""
+    """AC-04, I-23: A new user with a deleted one's primary key gets no session."""
     key = user.pk
     user.delete()
     UserFactory.create(pk=key)
@@ -723,7 +765,7 @@ def test_clock_of_another_host_may_be_behind_a_little(first, clock, behind, forg
 
 @pytest.mark.parametrize(("behind", "revoked"), [(SKEW, False), (SKEW + TICK, True)])
 def test_clock_that_ran_back_is_outside_the_grace_period(first, clock, behind, revoked):
-    """I-9: Before its rotation a superseded token is as good as after W: not at all."""
+    """RT-14, I-9: Before its rotation a superseded token is not forgiven either."""
     use(present(first))
     clock.forward(-behind)
 
@@ -916,7 +958,7 @@ def test_lost_commits_cost_no_more_than_a_rotation(first, clock):
 
 @pytest.mark.parametrize("age", [2, 7, 15])
 def test_replay_costs_the_same_at_any_age(first, clock, age):
-    """I-20: A stolen token, however old, takes one read and two writes to expose."""
+    """TH-06, I-20: A stolen token of any age takes a read and two writes to expose."""
     newest = first
     for _ in range(age):
         newest = present(newest)
@@ -940,7 +982,7 @@ class OneWriter:
 
 @override_settings(DATABASE_ROUTERS=["tests.test_services_refresh.OneWriter"])
 def test_authority_is_read_where_it_is_written(rf, clock):
-    """I-15: Login, refresh, use and replay never read from another database."""
+    """DB-03, I-15: Login, refresh, use and replay never read from another database."""
     user = UserFactory.build(pk=1)
     user.save(using="default", force_insert=True)
     first = log_in(rf, user)
@@ -968,7 +1010,7 @@ def test_refresh_refuses_to_run_inside_a_transaction(first):
 
 @pytest.mark.django_db(transaction=True)
 def test_refusal_never_rolls_its_revocation_back(first, clock):
-    """I-1: The session is revoked and committed before the error is raised."""
+    """DB-01, I-1: The session is revoked and committed before the error is raised."""
     use(present(first))
     clock.forward(W)
 
@@ -983,7 +1025,7 @@ def test_refusal_never_rolls_its_revocation_back(first, clock):
 
 
 def test_answer_tells_who_logged_in_when_and_from_where(first, second, user):
-    """The access token of a refresh names family, user, login and networks."""
+    """AC-09: The access token of a refresh names family, user, login and networks."""
     claims = claims_of(second)
 
     row = columns(first)
@@ -1020,7 +1062,7 @@ def test_rotation_is_announced_with_its_generation(first):
 
 
 def test_rotation_stamps_the_password_with_the_key_in_force(first, clock, settings):
-    """A rotation moves the session to the new secret key, so the old can be retired."""
+    """KM-03: A rotation moves a session to the new secret key: the old one can go."""
     old = settings.SECRET_KEY
     settings.SECRET_KEY = "the-key-that-comes-after-it-" + "fedcba9876543210" * 3
     settings.SECRET_KEY_FALLBACKS = [old]

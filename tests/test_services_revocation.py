@@ -180,7 +180,7 @@ def test_revocation_that_is_rolled_back_is_not_known(pair):
 
 
 def test_receiver_that_raises_undoes_no_revocation(pair):
-    """A receiver's error is its own: the session stays revoked, for all to know."""
+    """RT-11: A receiver's error is its own: the session stays revoked."""
 
     def fail(**fields: Any) -> None:
         raise LookupError
@@ -200,7 +200,7 @@ def test_receiver_that_raises_undoes_no_revocation(pair):
 
 
 def test_all_sessions_of_a_user_are_revoked():
-    """Logging out everywhere ends all live sessions of the user, and counts them."""
+    """RV-02: Logging out everywhere ends, and counts, all live sessions of a user."""
     user = UserFactory.create()
     own = SessionFamilyFactory.create_batch(3, user=user)
     other = SessionFamilyFactory.create()
@@ -217,7 +217,7 @@ def test_all_sessions_of_a_user_are_revoked():
 
 
 def test_one_session_is_kept_where_the_user_asks_for_it():
-    """Logging out everywhere else leaves exactly the session that asks."""
+    """RV-02: Logging out everywhere else leaves exactly the session that asks."""
     user = UserFactory.create()
     kept, *_ = SessionFamilyFactory.create_batch(3, user=user)
 
@@ -243,7 +243,7 @@ def test_queryset_of_sessions_is_revoked():
 
 
 def test_many_sessions_cost_one_update():
-    """However many are selected, they are read, locked and ended in one go each."""
+    """TH-06: However many are selected, they are ended by one UPDATE."""
     SessionFamilyFactory.create_batch(12)
 
     with counted() as verbs:
@@ -254,7 +254,7 @@ def test_many_sessions_cost_one_update():
 
 
 def test_more_sessions_than_one_statement_may_name_are_all_revoked():
-    """No number of sessions is too large for the parameter limit of the database."""
+    """RV-08: No number of sessions is too large for a database's parameter limit."""
     model = SessionFamilyFactory.build(user=None, user_pk="7", auth_hash="x")
     values = {
         field.attname: getattr(model, field.attname)
@@ -331,7 +331,7 @@ def test_logging_out_twice_is_no_error(pair):
 
 @pytest.mark.parametrize("forged", [{"secret": b"\x03" * 32}, {"user_pk": "4711"}])
 def test_forged_token_ends_nothing(pair, forged):
-    """A token that proves nothing ends nothing."""
+    """RV-11: A token that proves nothing ends nothing."""
     value = twin_of(pair, **forged)
 
     with pytest.raises(InvalidToken):
@@ -430,7 +430,7 @@ def test_password_change_that_is_rolled_back_changes_nothing(rf, user, pair):
     ids=["one", "bulk"],
 )
 def test_sessions_of_a_deleted_user_are_revoked(user, pair, clock, delete):
-    """I-23: Deleting users, one or many, ends their sessions for all processes."""
+    """RV-06, I-23: Deleting users, one or many, ends their sessions everywhere."""
     stranger = SessionFamilyFactory.create(now=clock.now)
 
     with heard(session_revoked) as events:

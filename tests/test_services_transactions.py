@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import time
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -17,7 +19,8 @@ from django.db import (
 )
 
 from rotating_sessions.exceptions import RefreshTokenReused, Unavailable
-from rotating_sessions.models import RefreshToken, SessionFamily
+from rotating_sessions.models import RefreshToken, RevokedReason, SessionFamily
+from rotating_sessions.services import revoke_session
 from rotating_sessions.services.transactions import (
     announce,
     run_durably,
@@ -26,7 +29,17 @@ from rotating_sessions.services.transactions import (
 )
 from rotating_sessions.signals import refresh_token_reused, session_started
 from rotating_sessions.transports import TokenPair
-from tests.acting import Clock, W, columns, heard, log_in, present, use
+from tests.acting import (
+    Clock,
+    W,
+    claims_of,
+    columns,
+    heard,
+    log_in,
+    present,
+    rows_of,
+    use,
+)
 from tests.factories import SessionFamilyFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -93,7 +106,7 @@ def first(rf: Any, user: Any, clock: Clock) -> TokenPair:
 @pytest.mark.parametrize("error", TRANSIENT.values(), ids=TRANSIENT)
 @pytest.mark.parametrize("times", [1, 3])
 def test_serialization_failure_is_tried_again(first, error, times):
-    """I-6: A transaction that the database aborts for another's sake runs again."""
+    """DB-05, I-6: A transaction aborted for another's sake runs again."""
     fault = Fault(error, times)
 
     with connection.execute_wrapper(fault):
@@ -107,7 +120,7 @@ def test_serialization_failure_is_tried_again(first, error, times):
 
 @pytest.mark.parametrize("error", TRANSIENT.values(), ids=TRANSIENT)
 def test_serialization_failure_is_retried_three_times_at_most(first, error):
-    """I-6: After three retries the client is asked to come again, with its token."""
+    """DB-05, I-6: After three retries the client is asked to come again."""
     before = columns(first)
     fault = Fault(error, 4)
 
@@ -122,7 +135,7 @@ def test_serialization_failure_is_retried_three_times_at_most(first, error):
 
 @pytest.mark.parametrize("error", LASTING.values(), ids=LASTING)
 def test_other_failure_of_the_database_is_not_retried(first, error):
-    """I-6: A database that is down or read-only is not asked again and again."""
+    """DB-05, I-6: A database that is down or read-only is not asked again and again."""
     before = columns(first)
     fault = Fault(error, 1)
 
@@ -188,6 +201,72 @@ def test_each_attempt_is_a_transaction_of_its_own():
     assert SessionFamily.objects.count() == 1
 
 
+def test_retries_do_not_keep_step(first, monkeypatch):
+    """DB-05: Each retry waits for a random while, of up to twice as long as before."""
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+
+    with (
+        connection.execute_wrapper(Fault(TRANSIENT["mysql deadlock"], 4)),
+        pytest.raises(Unavailable),
+    ):
+        present(first)
+
+    assert len(set(pauses)) == 3
+    assert all(p <= limit for p, limit in zip(pauses, (0.04, 0.08, 0.16), strict=True))
+
+
+def test_work_within_a_transaction_is_never_tried_again(first):
+    """DB-05: What a caller's transaction was aborted for is the caller's to repeat."""
+    fault = Fault(TRANSIENT["postgresql deadlock"], 9)
+    key = claims_of(first).family_id
+
+    with (
+        connection.execute_wrapper(fault),
+        pytest.raises(OperationalError),
+        transaction.atomic(),
+    ):
+        revoke_session(key, reason=RevokedReason.STAFF)
+
+    assert fault.tries == 1
+    assert columns(first)["revoked_at"] is None
+
+
+IMPATIENT = {
+    "sqlite": "PRAGMA busy_timeout = 50",
+    "postgresql": "SET lock_timeout = 50",
+    "mysql": "SET innodb_lock_wait_timeout = 1",
+}
+
+
+def test_refresh_waits_for_a_lock_no_longer_than_it_may(first):
+    """TH-08: A refresh whose wait for a lock is over is 503, and the token serves."""
+    held, over = Event(), Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            rows_of(first).update(device="locked")
+            held.set()
+            over.wait(60)
+        connection.close()
+
+    thread = Thread(target=hold)
+    thread.start()
+    assert held.wait(20)
+    with connection.cursor() as cursor:
+        cursor.execute(IMPATIENT[connection.vendor])
+    try:
+        with pytest.raises(Unavailable):
+            present(first)
+    finally:
+        over.set()
+        thread.join(60)
+        # With it goes its impatience.
+        connection.close()
+
+    assert present(first).refresh is not None
+
+
 # Durability.
 
 
@@ -207,7 +286,7 @@ def lose_commit(monkeypatch: pytest.MonkeyPatch, *, arrived: bool) -> None:
 
 @pytest.mark.parametrize("arrived", [False, True])
 def test_commit_of_unknown_outcome_hands_out_nothing(first, monkeypatch, arrived):
-    """I-5: Where it is not known whether a commit arrived, the answer is no token."""
+    """DB-06, I-5: Where nobody knows whether a commit arrived, there is no token."""
     lose_commit(monkeypatch, arrived=arrived)
 
     with pytest.raises(Unavailable):
@@ -220,7 +299,7 @@ def test_commit_of_unknown_outcome_hands_out_nothing(first, monkeypatch, arrived
 def test_token_serves_after_a_commit_of_unknown_outcome(
     first, clock, monkeypatch, arrived
 ):
-    """I-6: Whichever way the commit went, the same token recovers the session."""
+    """DB-06, I-6: Whichever way the commit went, the same token recovers."""
     lose_commit(monkeypatch, arrived=arrived)
     with pytest.raises(Unavailable):
         present(first)

@@ -46,7 +46,7 @@ def test_access_token_of_the_login_confirms_the_login(first, clock):
 
 
 def test_second_use_changes_nothing(first, clock):
-    """A confirmation keeps its first moment."""
+    """TH-10: A confirmation keeps its first moment."""
     use(first)
     before = columns(first)
     clock.forward(MOMENT)
@@ -71,7 +71,7 @@ def test_use_of_an_older_generation_is_harmless(first, clock, generations):
 
 
 def test_use_beside_an_orphan_ends_the_session(first, clock):
-    """I-11: An access token whose refresh token was displaced is in wrong hands."""
+    """RT-07, I-11: An access token beside a displaced one is in wrong hands."""
     orphan = present(first)
     clock.forward(W)
     present(first)
@@ -101,7 +101,7 @@ def test_former_orphan_is_harmless_once_the_family_went_on(first, clock):
 
 @pytest.mark.django_db(transaction=True)
 def test_orphan_in_use_is_announced_as_theft(first, clock):
-    """The theft that an access token exposes is announced as one of a refresh token."""
+    """LG-05: A theft exposed by an access token tells which generation came back."""
     orphan = present(first)
     clock.forward(W)
     present(first)
@@ -172,7 +172,7 @@ def test_re_rotation_beats_the_confirmation_that_comes_later(first, clock):
 
 
 def test_confirmation_is_one_statement(first):
-    """The first use of a session costs one UPDATE."""
+    """TH-10: The first use of a session costs one UPDATE."""
     with counted() as verbs:
         use(first)
 

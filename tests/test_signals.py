@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import logging
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +20,8 @@ from rotating_sessions.services import refresh_session, revoke_session
 from rotating_sessions.signals import announce, report
 from rotating_sessions.tokens.refresh import decode_refresh
 from tests.acting import client_at, log_in
+from tests.browsing import REFRESH
+from tests.factories import PASSWORD
 
 FAMILY = UUID("f2a90c17-64be-4d03-9b58-7e1d3c5a80b6")
 SIGNALS = [
@@ -27,6 +32,24 @@ SIGNALS = [
     "session_revoked",
     "session_started",
 ]
+
+
+# Whose session it was: of events that are about one.
+WHOSE = {"family_id", "user_pk"}
+EVENTS = {
+    "session_started": WHOSE | {"new_device"},
+    "session_refreshed": WHOSE | {"generation"},
+    "network_changed": WHOSE | {"ip_address"},
+    "refresh_token_reused": WHOSE | {"generation"},
+    "session_revoked": WHOSE | {"reason"},
+    "lost_commit": WHOSE | {"generation"},
+    "generation_ahead": WHOSE | {"generation"},
+    "address_unknown": set(),
+    "cookie_refused": {"cookie"},
+    "database_failure": set(),
+    "revocations_stale": set(),
+    "throttle_unavailable": {"scope"},
+}
 
 
 class Refused(Exception):
@@ -144,6 +167,55 @@ def test_a_report_is_a_record_with_fields(log, level):
     assert record.getMessage() == record.event == "cookie_refused"
     assert (record.levelno, record.cookie) == (level, "x")
     assert record.name == "rotating_sessions.security"
+
+
+def logged() -> dict[str, set[str]]:
+    """Return the events that the package logs, by its source, with their fields."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for path in Path(signals.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            called = getattr(getattr(node, "func", None), "id", "")
+            if called not in {"report", "announce"} or not node.args:
+                continue
+            given = {keyword.arg for keyword in node.keywords} - {"level"}
+            if called == "report" and isinstance(node.args[0], ast.Constant):
+                found[node.args[0].value] |= given
+            elif called == "announce" and node.args[0].id in SIGNALS:
+                found[node.args[0].id] |= given | WHOSE
+    return found
+
+
+def test_each_event_has_its_fields_and_no_other():
+    """LG-02: What is logged is these events, and what each tells is these fields."""
+    assert logged() == EVENTS
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("hostile", ["x\r\nroot logged in", "\x1b[31m\x07", "\x85"])
+def test_no_client_writes_into_the_log(log, api, user, hostile):
+    """LG-03: Whatever a client calls itself, no record holds a control character."""
+    headers = {
+        "HTTP_USER_AGENT": hostile,
+        "HTTP_X_FORWARDED_FOR": hostile,
+        "HTTP_COOKIE": f"{REFRESH}={hostile}; {REFRESH}={hostile}",
+    }
+    guess = {"username": hostile, "password": hostile}
+    for address in ("", hostile, "203.0.113.5"):
+        api.log_in(user)
+        for path in ("login", "refresh", "logout"):
+            api.send(f"/auth/{path}/", guess, REMOTE_ADDR=address, **headers)
+    login = {"username": user.username, "password": PASSWORD}
+    api.send("/auth/login/", login, REMOTE_ADDR=hostile, **headers)
+
+    ours = [record for record in log.records if hasattr(record, "event")]
+    values = [
+        str(getattr(record, name))
+        for record in ours
+        for name in ("msg", "event", *EVENTS[record.event])
+    ]
+    events = {record.event for record in ours}
+    assert events == {"session_started", "address_unknown", "cookie_refused"}
+    assert [value for value in values if not value.isprintable()] == []
 
 
 @pytest.mark.django_db(transaction=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from typing import Any
 
@@ -39,6 +40,17 @@ class BrokenCache(LocMemCache):
         raise ConnectionError("no cache today")
 
 
+class NotedCache(LocMemCache):
+    """A cache that notes the keys it is asked for."""
+
+    keys: set[str] = set()
+
+    def get(self, key: str, *args: Any, **kwargs: Any) -> Any:
+        """Note the key."""
+        self.keys.add(key)
+        return super().get(key, *args, **kwargs)
+
+
 def wrong(user: Any) -> dict[str, str]:
     return {"username": user.get_username(), "password": "wrong"}
 
@@ -64,7 +76,7 @@ def test_refresh_rate_by_default(api, user):
 
 
 def test_throttled_login_says_when_to_come_back(api, user, settings):
-    """A throttled login is 429 with Retry-After, even with the right password."""
+    """A throttled login is 429 with Retry-After, the password right or not (TH-02)."""
     settings.ROTATING_SESSIONS = {"LOGIN_RATE": "1/min"}
     api.send(LOGIN, wrong(user))
 
@@ -104,6 +116,27 @@ def test_addresses_of_one_network_count_together(api, user, settings):
     api.send(LOGIN, wrong(user), REMOTE_ADDR="2001:db8::1")
 
     response = api.send(LOGIN, wrong(user), REMOTE_ADDR="2001:db8::ffff:2")
+
+    assert response.status_code == 429
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [
+        HOME,
+        f"{TRAIN}, {HOME}",
+        f"198.51.100.8, 198.51.100.9,{HOME}",
+        f"garbage, {HOME}:4711",
+        f"{TRAIN}, ::ffff:{HOME}",
+        f"{TRAIN}, ::FFFF:CB00:7105",
+    ],
+)
+def test_guesses_count_by_the_address_that_the_proxy_saw(api, user, settings, chain):
+    """What a client writes before its proxy's word buys it no guess (TH-03)."""
+    settings.ROTATING_SESSIONS = {"LOGIN_RATE": "1/min", "TRUSTED_PROXY_COUNT": 1}
+    api.send(LOGIN, wrong(user), HTTP_X_FORWARDED_FOR=HOME)
+
+    response = api.send(LOGIN, wrong(user), HTTP_X_FORWARDED_FOR=chain)
 
     assert response.status_code == 429
 
@@ -225,6 +258,21 @@ def test_lowered_rate_still_says_when_to_come_back(api, user, settings):
 
     assert refusal(response) == (429, "throttled")
     assert int(response.get("Retry-After", 0)) >= 1
+
+
+@pytest.mark.parametrize("name", ["ada", "a key\r\nflush_all", "\u200b", "a" * 254])
+def test_key_in_the_cache_is_nothing_that_a_client_wrote(api, user, settings, name):
+    """Keys have our prefix and a hash, whatever name comes with a login (DB-09)."""
+    refresh = api.log_in(user)["refresh"]
+    settings.CACHES = {"default": {"BACKEND": "tests.test_throttles.NotedCache"}}
+    NotedCache.keys.clear()
+
+    api.send(LOGIN, {"username": name, "password": "wrong"})
+    api.send(REFRESH_URL, {"refresh": refresh})
+
+    assert len(NotedCache.keys) == 2
+    for key in NotedCache.keys:
+        assert re.fullmatch("rotating_sessions_(login|refresh):[0-9a-f]{64}", key)
 
 
 @pytest.mark.parametrize("url", [LOGIN, REFRESH_URL])

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hmac
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import jwt
 import pytest
 
+from rotating_sessions.checks.values import check_values
 from rotating_sessions.exceptions import AccessTokenExpired, InvalidToken
 from rotating_sessions.tokens.access import (
     MAX_ACCESS_TOKEN_LENGTH,
@@ -19,6 +22,8 @@ from rotating_sessions.tokens.access import (
     encode_access,
 )
 from rotating_sessions.tokens.keys import get_key_ring
+from rotating_sessions.transports import access_cookie_name
+from tests.acting import calls_into
 
 FAMILY = UUID("0d6f3a52-7b18-4e9c-b5a4-91c2e8d7f603")
 ISSUED_AT = datetime(2026, 3, 2, 9, 30, 7, tzinfo=UTC)
@@ -134,6 +139,20 @@ def test_a_token_fits_into_a_kilobyte():
     assert len(token) <= 1024
 
 
+@pytest.mark.parametrize("user_pk", ["u" * 255, "ü" * 255])
+def test_the_longest_token_fits_into_a_cookie(settings, user_pk):
+    """TF-09: With the longest settings and user id, token and cookie name are 4 KB."""
+    settings.ROTATING_SESSIONS = {"ISSUER": "i" * 200, "AUDIENCE": "a" * 200}
+    networks = get_key_ring().hash_network("203.0.113.5/32") * 4
+    claims = replace(CLAIMS, generation=2**37, user_pk=user_pk, networks=networks)
+
+    token = encode_access(claims)
+
+    assert not check_values()
+    assert decode_access(token, NOW) == claims
+    assert len(access_cookie_name()) + len(token) <= 4096
+
+
 @pytest.mark.parametrize(
     "claim",
     ["iss", "aud", "sub", "sid", "gen", "iat", "exp", "jti", "auth_time", "net"],
@@ -214,7 +233,9 @@ def test_a_session_id_is_a_uuid(value):
         "rotating_sessions2",
         "ROTATING_SESSIONS",
         " rotating_sessions",
+        "",
         ["other"],
+        ["rotating_session", "s"],
         "https://evil.example",
     ],
 )
@@ -365,13 +386,34 @@ def test_a_token_of_4096_characters_is_read():
 
 @pytest.mark.parametrize("length", [4097, 15_000_000])
 def test_a_longer_token_is_never_parsed(length):
-    """JV-08: A genuine token beyond 4096 characters is refused before any parsing."""
-    token = stretch(length)
+    """JV-08: A genuine token beyond 4096 characters never gets as far as PyJWT."""
+    token, short = stretch(length), encode_access(CLAIMS)
 
-    with pytest.raises(InvalidToken) as refusal:
+    with calls_into(jwt) as calls, pytest.raises(InvalidToken):
         decode_access(token, NOW)
 
-    assert refusal.value.__cause__ is None
+    assert not calls
+    with calls_into(jwt) as calls:
+        decode_access(short, NOW)
+    assert calls["decode"]
+
+
+def test_a_repeated_key_changes_nothing_that_was_signed():
+    """JV-09: We sign no key twice, and what repeats one is of no use without ours."""
+    header, payload, _ = encode_access(CLAIMS).split(".")
+    pairs = [
+        json.loads(urlsafe_b64decode(part + "=="), object_pairs_hook=list)
+        for part in (header, payload)
+    ]
+    fields = [[name for name, _ in part] for part in pairs]
+    twice = urlsafe_b64decode(payload + "==")[:-1] + b',"sub":"42"}'
+    unsigned = f"{header}.{encode(twice)}.{encode_access(CLAIMS).split('.')[2]}"
+
+    assert [len(set(names)) for names in fields] == [len(names) for names in fields]
+    assert _outcome(unsigned, NOW) == "invalid"
+    # Whoever has the key could as well sign "sub": "42" alone: the last one counts.
+    signed = sign(urlsafe_b64decode(header + "=="), twice)
+    assert decode_access(signed, NOW) == replace(CLAIMS, user_pk="42")
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
+from django.utils.crypto import salted_hmac
 
+from rotating_sessions.exceptions import InvalidToken
+from rotating_sessions.tokens.access import AccessClaims, decode_access, encode_access
 from rotating_sessions.tokens.keys import KID_LENGTH, get_key_ring
+from rotating_sessions.tokens.refresh import (
+    decode_refresh,
+    encode_refresh,
+    verify_refresh,
+)
 
 OLD_KEY = "the retired key of the site " + "o" * 40
 NEW_KEY = "the present key of the site " + "n" * 40
 SIGNING_KEY = "a key for tokens alone " + "s" * 40
 PURPOSES = ["kid", "access", "refresh", "filter", "network", "password"]
+FAMILY = UUID("0d6f3a52-7b18-4e9c-b5a4-91c2e8d7f603")
+ISSUED_AT = datetime(2026, 3, 2, 9, 30, 7, tzinfo=UTC)
+CLAIMS = AccessClaims(
+    family_id=FAMILY,
+    generation=7,
+    user_pk="41",
+    issued_at=ISSUED_AT,
+    expires_at=ISSUED_AT + timedelta(minutes=30),
+    auth_time=ISSUED_AT - timedelta(days=2),
+    networks=(),
+)
+REFRESH: dict[str, Any] = {
+    "family_id": FAMILY,
+    "generation": 7,
+    "user_pk": "41",
+    "secret": bytes(range(32)),
+    "issued_at": ISSUED_AT,
+}
 
 
 def derived(settings: Any, **changes: Any) -> set[bytes]:
@@ -22,13 +54,95 @@ def derived(settings: Any, **changes: Any) -> set[bytes]:
 
 
 def test_each_purpose_has_a_key_of_its_own(settings):
-    """TF-04: No two purposes of one root key, nor of two, share a key."""
+    """TF-04, JV-10: No two purposes share a key, and each key has 32 bytes."""
     changes = {"SECRET_KEY": NEW_KEY, "SECRET_KEY_FALLBACKS": [OLD_KEY]}
 
     keys = derived(settings, **changes)
 
     assert len(keys) == 2 * len(PURPOSES)
     assert sorted({len(key) for key in keys}) == [KID_LENGTH, 32]
+
+
+def access_is_taken(key: bytes) -> bool:
+    """Tell whether an access token with a tag by this key verifies."""
+    signed = encode_access(CLAIMS).rpartition(".")[0]
+    tag = urlsafe_b64encode(hmac.digest(key, signed.encode(), "sha256")).decode()
+    return not refuses(decode_access, f"{signed}.{tag.rstrip('=')}", ISSUED_AT)
+
+
+def filter_is_taken(key: bytes) -> bool:
+    """Tell whether a refresh token with a filter by this key is looked at further."""
+    content = urlsafe_b64decode(encode_refresh(**REFRESH).removeprefix("rsrt_"))
+    header, tag = content[:50], content[58:]
+    filtered = header + hmac.digest(key, header, "sha256")[:8] + tag
+    return not refuses(decode_refresh, f"rsrt_{urlsafe_b64encode(filtered).decode()}")
+
+
+def refresh_is_taken(key: bytes) -> bool:
+    """Tell whether a refresh token with a tag by this key proves itself."""
+    token = decode_refresh(encode_refresh(**REFRESH))
+    message = b"\x00\x0241" + REFRESH["secret"] + token.header
+    forged = replace(token, tag=hmac.digest(key, message, "sha256"))
+    return not refuses(verify_refresh, forged, user_pk="41", secret=REFRESH["secret"])
+
+
+def network_is_taken(key: bytes) -> bool:
+    """Tell whether a network's hash by this key is one of ours."""
+    return short_hash(key, "203.0.113.5/32") in get_key_ring().hash_network(
+        "203.0.113.5/32"
+    )
+
+
+def password_is_taken(key: bytes) -> bool:
+    """Tell whether a password's stamp by this key is known."""
+    stored = short_hash(key, "hash one")
+    return get_key_ring().knows_password_state(stored, ["hash one"])
+
+
+def refuses(decode: Callable[..., object], *args: Any, **kwargs: Any) -> bool:
+    try:
+        decode(*args, **kwargs)
+    except InvalidToken:
+        return True
+    return False
+
+
+def short_hash(key: bytes, text: str) -> str:
+    return urlsafe_b64encode(hmac.digest(key, text.encode(), "sha256")[:9]).decode()
+
+
+@pytest.mark.parametrize("used", PURPOSES[1:])
+@pytest.mark.parametrize(
+    ("due", "is_taken"),
+    [
+        ("access", access_is_taken),
+        ("filter", filter_is_taken),
+        ("refresh", refresh_is_taken),
+        ("network", network_is_taken),
+        ("password", password_is_taken),
+    ],
+)
+def test_what_one_purpose_made_verifies_for_no_other(used, due, is_taken):
+    """TF-04: A tag by the key of one purpose is refused where another's is due."""
+    key = getattr(get_key_ring().first, used)
+
+    assert is_taken(key) is (used == due)
+
+
+def test_nothing_else_that_is_made_of_the_secret_key_is_a_key(settings):
+    """TF-04: A text that Django or the site signs under SECRET_KEY yields no key."""
+    labels = [f"rotating_sessions:1:{purpose}:0" for purpose in PURPOSES]
+    texts = ["", *PURPOSES, *labels, "rotating_sessions"]
+    others = {settings.SECRET_KEY.encode()}
+    for text in texts:
+        others.add(hmac.digest(settings.SECRET_KEY.encode(), text.encode(), "sha256"))
+        for salt in texts:
+            others.add(salted_hmac(salt, text, algorithm="sha256").digest())
+
+    keys = derived(settings)
+
+    assert keys.isdisjoint(others)
+    assert keys.isdisjoint({other[:KID_LENGTH] for other in others})
 
 
 def test_the_kid_is_the_beginning_of_no_key():

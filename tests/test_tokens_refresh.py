@@ -229,6 +229,16 @@ def test_no_two_tokens_are_equal():
     assert all(len({nonce[at] for nonce in nonces}) > 100 for at in range(16))
 
 
+def test_what_differs_is_what_the_system_drew(monkeypatch):
+    """TF-02: The 16 bytes are those of `os.urandom`, and of nothing weaker."""
+    drawn = bytes(range(100, 116))
+    monkeypatch.setattr("os.urandom", lambda length: drawn[:length])
+
+    token = mint()
+
+    assert bytes(raw(token)[34:50]) == drawn
+
+
 def test_the_first_key_mints_and_all_keys_verify(settings):
     """KM-02: A new first key mints, and lets the tokens of the old one go on."""
     settings.SECRET_KEY = OLD_KEY

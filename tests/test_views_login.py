@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.hashers import MD5PasswordHasher
 from django.contrib.auth.signals import user_logged_in, user_login_failed
 
 from rotating_sessions.models import RevokedReason, SessionFamily
@@ -134,6 +135,37 @@ def test_bad_credentials_all_look_the_same(api, user):
     assert {response["WWW-Authenticate"] for response in responses} == {"Bearer"}
     assert {response["Cache-Control"] for response in responses} == {"no-store"}
     assert not SessionFamily.objects.exists()
+
+
+class CountedHasher(MD5PasswordHasher):
+    """A hasher that counts what it is asked to work."""
+
+    hashed = 0
+
+    def encode(self, password: str, salt: str) -> str:
+        """Return the hash, counted."""
+        type(self).hashed += 1
+        return super().encode(password, salt)
+
+
+def test_every_failed_login_is_as_much_work(api, settings):
+    """AD-04: Unknown user, closed account and wrong password cost one hash each."""
+    settings.PASSWORD_HASHERS = ["tests.test_views_login.CountedHasher"]
+    open_, closed = UserFactory.create(), UserFactory.create(is_active=False)
+    bodies = [
+        credentials(open_) | {"password": "wrong"},
+        credentials(closed) | {"password": "wrong"},
+        credentials(closed),
+        credentials(open_) | {"username": "nobody"},
+    ]
+    work = []
+
+    for body in bodies:
+        CountedHasher.hashed = 0
+        assert api.send(LOGIN, body).status_code == 401
+        work.append(CountedHasher.hashed)
+
+    assert work == [1, 1, 1, 1]
 
 
 def test_inactive_user_is_refused_whatever_the_backend_says(api, settings):

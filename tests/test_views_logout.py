@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from rotating_sessions import revocations
 from rotating_sessions.models import RevokedReason, SessionFamily
 from tests.browsing import (
     ACCESS,
@@ -71,7 +72,7 @@ def test_any_token_logs_out(api, user, proof):
 
 @pytest.mark.parametrize("transport", ["header", "cookie"])
 def test_expired_access_token_logs_out(api, user, settings, transport):
-    """An access token that has served its time still proves which session to end."""
+    """An access token past its time still proves which session to end (RV-10)."""
     settings.ROTATING_SESSIONS = {"ACCESS_LIFETIME": timedelta(0)}
     body = api.log_in(user, transport)
     api.cookies.pop(REFRESH, None)
@@ -85,7 +86,7 @@ def test_expired_access_token_logs_out(api, user, settings, transport):
 
 @pytest.mark.parametrize("kept", [{ACCESS, REFRESH}, {ACCESS}, {REFRESH}])
 def test_cookie_logs_out_and_is_forgotten(api, user, kept):
-    """Either cookie ends the session, and both are cleared (CK-06)."""
+    """Either cookie ends the session, and both are cleared (CK-06, CK-10)."""
     api.log_in(user, "cookie")
     for name in {ACCESS, REFRESH} - kept:
         del api.cookies[name]
@@ -113,7 +114,7 @@ def test_cookie_logs_out_and_is_forgotten(api, user, kept):
     ],
 )
 def test_worthless_token_is_logged_out_all_the_same(api, user, body, extra):
-    """Logout never tells what a token was worth, and ends nothing unproven (RV-11)."""
+    """Logout tells no token's worth, and ends nothing unproven (RV-10, RV-11)."""
     api.log_in(user)
 
     response = api.send(URL, body, **extra)
@@ -164,6 +165,27 @@ def test_cookie_logout_from_another_site_is_refused(api, user, extra, lost):
     assert refusal(response) == (403, "csrf_failed")
     assert not touches_cookies(response)
     assert reasons() == [""]
+
+
+def test_saved_cookies_are_worth_nothing_after_a_logout(api, user, settings):
+    """Whoever goes back with the old cookies is nobody, on any process (RV-01)."""
+    settings.ROTATING_SESSIONS = {"POLL_INTERVAL": timedelta(0)}
+    api.log_in(user, "cookie")
+    saved = {name: api.cookies[name].value for name in (ACCESS, REFRESH)}
+    api.send(URL)
+    revocations.reset()
+
+    answers = []
+    for visit in (
+        lambda: api.get("/page/", HTTP_ACCEPT="text/html").status_code,
+        lambda: refusal(api.get("/plain/")),
+        lambda: refusal(api.send("/auth/refresh/")),
+    ):
+        for name, value in saved.items():
+            api.cookies[name] = value
+        answers.append(visit())
+
+    assert answers == [302, (401, "session_ended"), (401, "session_ended")]
 
 
 @pytest.mark.parametrize("transport", ["header", "cookie"])

@@ -191,6 +191,28 @@ def test_way_back_leads_to_no_other_site(api, user, target, step):
     assert way == "/"
 
 
+@pytest.mark.parametrize(
+    "host", ["evil.example", "testserver.evil.example", "evil.example:443", "a@b"]
+)
+@pytest.mark.parametrize("step", ["form", "redirect"])
+def test_host_header_leads_nowhere(api, user, host, step):
+    """AD-07: A host that is not the site's is refused, and a forwarded one ignored."""
+    api.log_in(user, "cookie")
+    target = f"http://{host}/"
+    ask = {
+        "form": lambda **extra: api.get(URL, {"next": target}, **extra),
+        "redirect": lambda **extra: submit(api, target, **extra),
+    }[step]
+
+    spoofed = ask(HTTP_HOST=host)
+    forwarded = ask(HTTP_X_FORWARDED_HOST=host)
+
+    way = forwarded.context["next"] if step == "form" else forwarded["Location"]
+    assert spoofed.status_code == 400
+    assert not touches_cookies(spoofed)
+    assert way == "/"
+
+
 @pytest.mark.parametrize("step", ["form", "redirect"])
 def test_way_back_is_the_root_where_none_is_given(api, user, step):
     """Without `next` the browser goes on at the site's root."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -13,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from rotating_sessions.models import RefreshToken, RevokedReason, SessionFamily
-from rotating_sessions.tokens.refresh import encode_refresh
+from rotating_sessions.tokens.refresh import decode_refresh, encode_refresh
 from tests.browsing import (
     ACCESS,
     HOME,
@@ -66,6 +67,11 @@ def test_refresh_in_cookie_transport(api, user):
     assert response.cookies[REFRESH].value not in {"", old}
 
 
+def seen(response: Any) -> tuple[int, bytes, str]:
+    """Return all that an answer tells."""
+    return response.status_code, response.content, str(response.headers)
+
+
 @pytest.mark.parametrize("which", ["predecessor", "newest"])
 def test_second_refresh_in_header_transport_is_access_only(api, user, which):
     """Within the grace period no refresh token comes: keep the one you have."""
@@ -88,6 +94,21 @@ def test_second_refresh_in_cookie_transport_leaves_the_refresh_cookie(api, user)
 
     assert response.cookies[ACCESS].value
     assert REFRESH not in response.cookies
+
+
+def test_cookies_live_as_long_as_their_session(api, user, clock):
+    """CK-04: Either cookie goes when the session ends, to the second."""
+    api.log_in(user, "cookie")
+    SessionFamily.objects.update(expires_at=clock.now + timedelta(hours=2))
+
+    full = api.send(URL)
+    clock.forward(timedelta(seconds=30))
+    access_only = api.send(URL)
+
+    ages = {name: full.cookies[name]["max-age"] for name in (ACCESS, REFRESH)}
+    assert ages == {ACCESS: 7200, REFRESH: 7200}
+    assert access_only.cookies[ACCESS]["max-age"] == 7170
+    assert REFRESH not in access_only.cookies
 
 
 @pytest.mark.parametrize("transport", ["header", "cookie"])
@@ -236,6 +257,42 @@ def test_session_that_is_over_is_not_refreshed(  # noqa: PLR0917
     assert response["WWW-Authenticate"] == 'Bearer error="invalid_token"'
     assert clears_cookies(response) is (transport == "cookie")
     assert SessionFamily.objects.get().revoked_reason == reason
+
+
+def test_refusals_tell_strangers_nothing(api, user, settings):
+    """AD-05: What proves nothing is answered alike, and so is all that has ended."""
+    settings.ROTATING_SESSIONS = ALWAYS_ROTATE
+    held = api.log_in(user)["refresh"]
+    family = SessionFamily.objects.get()
+    values = {
+        "family_id": family.pk,
+        "generation": 0,
+        "user_pk": str(user.pk),
+        "secret": bytes(family.secret),
+        "issued_at": timezone.now(),
+    }
+    cookie = Api()
+    cookie.log_in(user, "cookie")
+    unproven = [
+        *("abc", "", "rsrt_" + "A" * 120, held[:-1] + "AB"[held[-1] == "A"]),
+        encode_refresh(**{**values, "family_id": uuid4()}),
+        encode_refresh(**{**values, "user_pk": "12345"}),
+        encode_refresh(**{**values, "secret": bytes(32)}),
+        cookie.cookies[REFRESH].value,
+    ]
+    reused = encode_refresh(**values)
+    ended = [reused, reused]
+    for moment in ("idle_at", "expires_at", "revoked_at"):
+        ended.append(api.log_in(user)["refresh"])
+        row = SessionFamily.objects.filter(pk=decode_refresh(ended[-1]).family_id)
+        row.update(**{moment: timezone.now() - timedelta(seconds=1)})
+
+    strangers = {seen(api.send(URL, {"refresh": value})) for value in unproven}
+    owners = {seen(api.send(URL, {"refresh": value})) for value in ended}
+
+    [(_, invalid, _)], [(_, over, _)] = strangers, owners
+    assert json.loads(invalid)["code"] == "invalid_token"
+    assert json.loads(over)["code"] == "session_ended"
 
 
 def test_refused_cookie_is_forgotten(api):

@@ -53,6 +53,8 @@ def test_session_is_shown_with_these_fields_and_no_other(api, user, session, set
 
     response = api.get(URL, **credentials)
 
+    # Random, so that no id leads to another.
+    assert family.pk.version == other.pk.version == 4
     assert response.json() == {
         "next": None,
         "previous": None,
@@ -214,6 +216,24 @@ def test_session_that_is_not_the_users_is_not_found(api, user, session):
     assert len({str(response.headers) for response in responses}) == 1
     foreign.refresh_from_db()
     assert foreign.revoked_at is None
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [str.upper, lambda key: key.replace("-", ""), "{{{}}}".format],
+    ids=["in capitals", "without hyphens", "in braces"],
+)
+def test_id_is_a_number_in_whichever_spelling(api, user, session, spell):
+    """A session is found by the bits of its id, and so is no other (DB-08)."""
+    _family, credentials = session
+    chosen = SessionFamilyFactory.create(user=user)
+    SessionFamilyFactory.create(user=user, pk=UUID(int=chosen.pk.int ^ 1))
+
+    response = api.delete(f"{URL}{spell(str(chosen.pk))}/", **credentials)
+
+    ended = SessionFamily.objects.exclude(revoked_at=None)
+    assert response.status_code == 204
+    assert [family.pk for family in ended] == [chosen.pk]
 
 
 @pytest.mark.parametrize(

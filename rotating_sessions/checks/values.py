@@ -159,8 +159,10 @@ def _check_exempt_paths(conf: Conf) -> Iterator[CheckMessage]:
 
 
 def _check_texts(conf: Conf) -> Iterator[CheckMessage]:
-    if not all(1 <= len(text) <= 200 for text in (conf.issuer, conf.audience)):
-        yield _error(14, "ISSUER and AUDIENCE take 1 to 200 characters.")
+    # Every token holds both, and JSON spells other letters by twelve characters each.
+    for text in (conf.issuer, conf.audience):
+        if not (1 <= len(text) <= 200 and text.isascii()):
+            yield _error(14, "ISSUER and AUDIENCE take 1 to 200 ASCII characters.")
 
 
 _CHECKS: tuple[Callable[[Conf], Iterator[CheckMessage]], ...] = (

@@ -21,7 +21,6 @@ from rotating_sessions.transports import (
     access_cookie_name,
     clear_cookies,
     forbid_caching,
-    hide_cookies,
     refuse,
 )
 
@@ -30,7 +29,6 @@ __all__ = ["enter", "is_exempt", "leave"]
 
 def enter(request: HttpRequest, visit: Visit) -> HttpResponseBase | None:
     """Tell the request who asks; return the answer if it may not go on."""
-    hide_cookies(request)
     request.session_visit = visit  # type: ignore[attr-defined]
     request.session_family = visit.family  # type: ignore[attr-defined]
     if visit.family is not None or not hasattr(request, "user"):

@@ -23,7 +23,7 @@ from rotating_sessions.exceptions import SessionEnded, SessionError, Unavailable
 from rotating_sessions.middleware.passage import enter, is_exempt, leave
 from rotating_sessions.services import confirm
 from rotating_sessions.tokens.access import AccessClaims
-from rotating_sessions.transports import refuse
+from rotating_sessions.transports import hide_cookies, refuse
 
 __all__ = ["RotatingSessionMiddleware"]
 
@@ -80,6 +80,8 @@ class RotatingSessionMiddleware:
         return refuse(exception) if isinstance(exception, Unavailable) else None
 
     def _identify(self, request: HttpRequest) -> Visit:
+        # Before anything that could fail and be reported.
+        hide_cookies(request)
         if is_exempt(request):
             return Visit()
         visit = identify(request, timezone.now())

@@ -30,7 +30,9 @@ class Migration(migrations.Migration):
                 ("user_pk", models.CharField(max_length=255, verbose_name="user id")),
                 (
                     "secret",
-                    models.BinaryField(default=rotating_sessions.models.new_secret),
+                    models.BinaryField(
+                        default=rotating_sessions.models.new_secret, serialize=False
+                    ),
                 ),
                 ("transport", models.CharField(max_length=6, verbose_name="transport")),
                 ("device", models.CharField(max_length=100, verbose_name="device")),

@@ -1,8 +1,8 @@
 """
 The key ring: every key the package uses, derived from the site's root keys.
 
-One root key yields one `SigningKey`, with a key of its own for each purpose (labelled
-derivation, as RFC 5869's expand step), so that a tag made for one purpose never
+One root key yields one `SigningKey`, with a key of its own for each purpose (extracted,
+then expanded by a label, as in RFC 5869), so that a tag made for one purpose never
 verifies for another. The first key mints, all verify: removing a root key ends
 everything signed by it, and raising EPOCH ends everything, with no database write.
 """
@@ -105,9 +105,13 @@ def _derive_ring(roots: tuple[bytes, ...], epoch: int) -> KeyRing:
 
 
 def _derive(root: bytes, epoch: int) -> SigningKey:
+    # Else it would be one of our keys that a site gives away, when it signs a text of
+    # the client's choice under the same root.
+    extracted = hmac.digest(b"rotating_sessions", root, sha256)
+
     def purpose(label: str) -> bytes:
         info = f"rotating_sessions:1:{label}:{epoch}".encode()
-        return hmac.digest(root, info, sha256)
+        return hmac.digest(extracted, info, sha256)
 
     return SigningKey(
         kid=purpose("kid")[:KID_LENGTH],

@@ -39,6 +39,7 @@ from rotating_sessions.exceptions import (
 from rotating_sessions.services import DATABASE_FAILURES
 from rotating_sessions.signals import report
 from rotating_sessions.transports import forbid_caching, refuse
+from rotating_sessions.views.reports import hide_variables
 
 __all__ = ["Endpoint", "never_atomic"]
 
@@ -91,6 +92,7 @@ class Endpoint(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Refuse what is not worth a closer look, before anything is counted."""
+        hide_variables(django_request(request))
         if request.method not in {"GET", "HEAD", "OPTIONS"}:
             refuse_early_data(django_request(request))
         _check_body(request)

@@ -12,9 +12,10 @@ from django.views import View
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_variables
 
-from rotating_sessions.authentication import refuse_early_data
+from rotating_sessions.authentication import enforce_csrf, refuse_early_data
 from rotating_sessions.clients import read_client
 from rotating_sessions.exceptions import (
+    CrossSiteRequest,
     InvalidToken,
     SessionError,
     TooEarly,
@@ -30,6 +31,7 @@ from rotating_sessions.transports import (
     refuse,
     write_tokens,
 )
+from rotating_sessions.views.reports import hide_variables
 
 __all__ = ["RefreshPage"]
 
@@ -55,10 +57,12 @@ class RefreshPage(View):
     @sensitive_variables()
     def post(self, request: HttpRequest) -> HttpResponse:
         """Refresh and go on; where the session has ended, go on as anonymous."""
+        hide_variables(request)
         target = _checked_next(request, request.POST.get("next"))
         try:
             refuse_early_data(request)
-        except TooEarly as error:
+            enforce_csrf(request)
+        except (TooEarly, CrossSiteRequest) as error:
             return refuse(error)
         throttle = RefreshThrottle()
         if not throttle.allow_request(request, self):

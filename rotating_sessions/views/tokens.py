@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
 from typing import TypeVar, cast
 
@@ -39,6 +38,7 @@ from rotating_sessions.throttles import (
     LoginThrottle,
     RefreshThrottle,
     throttled_family,
+    throttled_login,
 )
 from rotating_sessions.transports import (
     COOKIE,
@@ -67,8 +67,8 @@ class LoginView(Endpoint):
         if request.method != "POST":
             return None
         body = cast(Mapping[str, object], request.data)
-        name = _fold(str(body.get(get_user_model().USERNAME_FIELD)))
-        return f"{read_client(django_request(request)).network}|{name}"
+        name = str(body.get(get_user_model().USERNAME_FIELD))
+        return throttled_login(read_client(django_request(request)).network, name)
 
     def get(self, request: Request) -> Response:
         """Set the CSRF cookie that a login in cookie transport needs."""
@@ -154,13 +154,6 @@ class LogoutView(Endpoint):
         if value is not None:
             _end_session_of(value)
         return _forget(request, Response(status=204))
-
-
-def _fold(name: str) -> str:
-    """Return one text for all spellings that a database may take for the same name."""
-    # MariaDB compares without trailing spaces, case and accents.
-    letters = unicodedata.normalize("NFKD", name).strip().casefold()
-    return "".join(char for char in letters if not unicodedata.combining(char))
 
 
 def _presented(view: Endpoint, request: Request) -> tuple[str | None, str]:
