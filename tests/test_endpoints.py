@@ -18,6 +18,7 @@ from rotating_sessions.models import SessionFamily
 from rotating_sessions.urls import urlpatterns
 from tests.browsing import (
     ACCESS,
+    HOME,
     REFRESH,
     TRAIN,
     bearer,
@@ -148,7 +149,7 @@ def test_browser_that_names_another_site_is_refused(
 @pytest.mark.parametrize("name", ["access_token", "token", "access", ACCESS])
 def test_token_in_address_or_form_opens_nothing(api, user, place, name):
     """CS-06: An access token in the address, in a form or in both is not read."""
-    client = DjangoClient()
+    client = DjangoClient(REMOTE_ADDR=HOME)
     tokens = {name: api.log_in(user)["access"]}
     query = tokens if place != "form" else {}
 
