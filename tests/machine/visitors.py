@@ -125,7 +125,7 @@ class Visitors(RuleBasedStateMachine):
         self.show(client, client.tokens[-1], host, fate)
 
     def show(self, client: Client, token: Token, host: int, fate: str) -> None:
-        """Refresh; let the answer arrive, be lost, come late, or be caught by a thief."""
+        """Refresh; the answer arrives, is lost, comes late, or is caught by a thief."""
         reply = acts.refresh(self.world, client, token, self.world.hosts[host])
         if fate == "arrives":
             client.take(reply, self.world.elapsed)
