@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.acting import TICK, W
-from tests.machine.keys import IDLE, LIMIT, POLL
+from tests.machine.keys import IDLE, LIMIT
 from tests.machine.machine import Machine
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -77,7 +77,6 @@ def test_same_seed_tells_the_same_story() -> None:
         {"BIND_NETWORK": False},
         {"SESSION_LIMIT": LIMIT + 1},
         {"IDLE_TIMEOUT": IDLE + timedelta(hours=1)},
-        {"POLL_INTERVAL": POLL + TICK},
     ],
     ids=lambda site: next(iter(site)),
 )
