@@ -144,6 +144,24 @@ def test_refresh_page_shows_a_form(api):
     assert '<script src="/static/rotating_sessions/refresh.js" defer></script>' in html
 
 
+def test_refresh_page_answers_head_as_get_without_a_body(api):
+    """Whoever may GET the page may ask for its head (RFC 9110, section 9.3.2)."""
+    response = api.head(URL)
+
+    assert response.status_code == 200
+    assert response.content == b""
+    assert response["Cache-Control"] == "no-store"
+
+
+def test_refusal_of_a_method_is_in_no_cache(api):
+    """A cache may keep a 405 by itself, so the refresh page forbids it."""
+    response = api.options(URL)
+
+    assert response.status_code == 405
+    assert response["Allow"] == "GET, HEAD, POST"
+    assert response["Cache-Control"] == "no-store"
+
+
 def test_whole_way_round(api, user, settings):
     """From a page with an expired token over the refresh page, and back to the page."""
     settings.ROTATING_SESSIONS = EXPIRED

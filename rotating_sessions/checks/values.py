@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from datetime import timedelta
@@ -20,6 +21,13 @@ __all__ = ["MIN_KEY_BYTES", "check_values", "has_right_types"]
 
 # RFC 7518, section 3.2: a key as long as the hash.
 MIN_KEY_BYTES = 32
+
+# A century. Beyond a few of them a deadline is no date any more.
+_MAX_SPAN = timedelta(days=36_525)
+# What every database takes as a number.
+_MAX_NUMBER = 2**31 - 1
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 _KINDS: dict[str, tuple[type, ...]] = {
     "timedelta": (timedelta,),
@@ -72,6 +80,18 @@ def _check_types(conf: Conf) -> Iterator[CheckMessage]:
             fits = fits and all(isinstance(item, str) for item in value)
         if not fits:
             yield _error(2, f"{field.name.upper()} has to be of type {field.type}.")
+        elif not _can_be_used(value):
+            yield _error(2, f"{field.name.upper()} is too large, or no Unicode text.")
+
+
+def _can_be_used(value: object) -> bool:
+    """Tell whether a value can be added, stored and encoded without an error."""
+    if isinstance(value, timedelta):
+        return -_MAX_SPAN <= value <= _MAX_SPAN
+    if isinstance(value, int):
+        return -_MAX_NUMBER <= value <= _MAX_NUMBER
+    texts = value if isinstance(value, tuple) else (value,)
+    return not any(_SURROGATE.search(text) for text in texts if isinstance(text, str))
 
 
 def _check_lifetimes(conf: Conf) -> Iterator[CheckMessage]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -44,7 +45,7 @@ class RefreshPage(View):
     A static script submits the form; without scripts there is its button.
     """
 
-    http_method_names = ("get", "post")
+    http_method_names = ("get", "head", "post")
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Show the form."""
@@ -53,6 +54,14 @@ class RefreshPage(View):
     def throttle_ident(self, request: HttpRequest) -> str | None:
         """Count by session, together with the refresh endpoint."""
         return throttled_family(read_refresh_cookie(request))
+
+    def http_method_not_allowed(
+        self, request: HttpRequest, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Refuse another method; a cache may keep a 405 that does not forbid it."""
+        response = super().http_method_not_allowed(request, *args, **kwargs)
+        forbid_caching(response)
+        return response
 
     @sensitive_variables()
     def post(self, request: HttpRequest) -> HttpResponse:
