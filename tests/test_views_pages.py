@@ -253,6 +253,27 @@ def test_way_back_splits_no_header(api, user):
     assert "a" not in response.cookies
 
 
+def test_address_too_long_to_come_back_to_leads_to_the_root(api, user, settings):
+    """Where Django redirects to no address as long, the way back is left out."""
+    api.log_in(user, "cookie")
+    settings.ROTATING_SESSIONS = EXPIRED
+
+    response = api.get("/page/", QUERY_STRING="%25" * 8000, **PAGE)
+
+    assert (response.status_code, response["Location"]) == (302, URL)
+
+
+def test_way_back_too_long_once_it_is_encoded_is_the_root(api, user):
+    """A way back that Django does not redirect to is no reason not to refresh."""
+    api.log_in(user, "cookie")
+    api.get(URL)
+
+    response = submit(api, "/" + "\N{SNAKE}" * 2000)
+
+    assert (response.status_code, response["Location"]) == (302, "/")
+    assert touches_cookies(response)
+
+
 def test_script_in_the_way_back_is_escaped(api):
     """What comes in by `next` cannot break out of the form."""
     response = api.get(URL, {"next": '/"><script>alert(1)</script>'})

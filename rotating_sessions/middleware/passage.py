@@ -5,6 +5,7 @@ from __future__ import annotations
 from asgiref.sync import sync_to_async
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import DisallowedRedirect
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.urls import NoReverseMatch, Resolver404, resolve, reverse
 from django.utils.cache import patch_vary_headers
@@ -110,6 +111,10 @@ def _refresh_page(request: HttpRequest) -> HttpResponseBase | None:
     except NoReverseMatch:
         return None
     query = urlencode({"next": request.get_full_path()})
-    response = HttpResponseRedirect(f"{page}?{query}")
+    try:
+        response = HttpResponseRedirect(f"{page}?{query}")
+    except DisallowedRedirect:
+        # Django redirects to no address as long as this one: the way back is the root.
+        response = HttpResponseRedirect(page)
     forbid_caching(response)
     return response

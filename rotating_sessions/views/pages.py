@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from django.core.exceptions import DisallowedRedirect
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.decorators import method_decorator
@@ -76,7 +77,7 @@ class RefreshPage(View):
         throttle = RefreshThrottle()
         if not throttle.allow_request(request, self):
             return _show(request, target, status=429, wait=throttle.wait())
-        response = HttpResponseRedirect(target)
+        response = _redirect(target)
         value = read_refresh_cookie(request)
         try:
             if value is None:
@@ -90,6 +91,14 @@ class RefreshPage(View):
         else:
             write_tokens(response, pair)
         return response
+
+
+def _redirect(target: str) -> HttpResponse:
+    try:
+        return HttpResponseRedirect(target)
+    except DisallowedRedirect:
+        # Longer, once it is encoded, than what Django redirects to.
+        return HttpResponseRedirect("/")
 
 
 def _show(

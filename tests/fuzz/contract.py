@@ -24,7 +24,7 @@ def operations() -> list[tuple[str, str]]:
 
 
 def failures() -> set[tuple[int, str]]:
-    """Return every status and code that an endpoint documents, and that of no method."""
+    """Return each status and code that an endpoint documents, and that of no method."""
     answers = [_answers(path, method) for path, method in operations()]
     answers.append({405: _follow({"$ref": "#/components/responses/MethodNotAllowed"})})
     return {

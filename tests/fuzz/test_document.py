@@ -24,7 +24,7 @@ def components(kind: str) -> Any:
 
 
 def test_every_route_is_documented_and_nothing_else():
-    """The document has the paths and methods of `rotating_sessions.urls`, all of them."""
+    """The document has the paths and methods of `rotating_sessions.urls`, all."""
     routed = {
         (MOUNT + str(route.pattern).replace("<str:family_id>", "{id}"), name.upper())
         for route in urlpatterns
@@ -38,7 +38,7 @@ def test_every_route_is_documented_and_nothing_else():
 
 
 def test_the_documented_failures_are_those_of_readme():
-    """README's table of errors has every status and code of the document, and no more."""
+    """README's table of errors has each status and code of the document, no more."""
     stated = {
         (int(status), row[1].strip("`"))
         for row in table("### Errors")

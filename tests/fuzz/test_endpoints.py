@@ -146,7 +146,7 @@ def send(case: Case, visitor: Visitor, mode: str) -> int:
     response = case.call(headers=headers, cookies=cookies)
     figures.count("requests by schemathesis")
     figures.count(f"requests by schemathesis, {mode}")
-    # What a bearer token opens is tried again without one; a cookie it cannot take away.
+    # What a bearer token opens is tried again without one; cookies it cannot drop.
     excluded = [ignored_auth] if cookies else []
     case.validate_response(response, headers=headers, excluded_checks=excluded)
     return response.status_code

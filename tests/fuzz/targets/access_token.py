@@ -90,8 +90,7 @@ def _outcome(value: str) -> AccessClaims | str:
     try:
         return decode_access(value, datetime.fromtimestamp(NOW, tz=UTC))
     except AccessTokenExpired as error:
-        assert isinstance(error.claims, AccessClaims)
-        return "expired"
+        return "expired" if isinstance(error.claims, AccessClaims) else "no claims"
     except InvalidToken:
         return "invalid"
 

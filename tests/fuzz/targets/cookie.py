@@ -22,24 +22,14 @@ __all__ = ["fuzz"]
 
 NAMES = (b"__Host-rs_access", b"__Host-rs_refresh")
 # What some parser or other takes for a space, or for the end of a cookie.
-SPACES = [
-    b"",
-    b" ",
-    b"\t",
-    b"\x00",
-    b"\r\n",
-    b"\x0b",
-    b"\x1c",
-    b"\xc2\x85",
-    b"\xc2\xa0",
-]
-SPACES += [b"\xe2\x80\x80", b"\xe3\x80\x80", b"\xa0", b"\xff", b'"', b"$", b","]
+SPACES = [b"", b" ", b"\t", b"\x00", b"\r\n", b"\x0b", b"\x1c", b"\xc2\x85"]
+SPACES += [b"\xc2\xa0", b"\xe2\x80\x80", b"\xe3\x80\x80", b"\xa0", b"\xff", b'"', b","]
 SIGNS = [b"=", b"", b"==", b" =", b"= ", b":"]
 ENDS = [b"; ", b";", b",", b"", b";;", b"\n"]
 
 
 def fuzz(data: bytes) -> None:
-    """Send a Cookie header of anything, or put together from ours and what mars them."""
+    """Send a Cookie header of anything, or put together from ours and what mars it."""
     source = Source(data)
     raw = source.rest() if source.flag() else _put_together(source)
     request = _request(raw)
@@ -92,11 +82,9 @@ def _loosely(name: bytes) -> str:
 
 
 def _agrees_with_django(request: HttpRequest, name: str, token: str | None) -> None:
-    """Where a token is read, Django reads the same; where Django reads none, no token."""
+    """Where a token is read, Django reads the same one, and unquotes it."""
     seen = request.COOKIES.get(name)
-    if token is None:
-        return
-    assert seen == cookies._unquote(token.strip()), f"{token!r}, not {seen!r}"
+    assert token is None or seen == cookies._unquote(token.strip()), repr(token)
 
 
 def _hides_them(request: HttpRequest) -> None:

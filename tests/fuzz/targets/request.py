@@ -18,29 +18,9 @@ from tests.fuzz.visitor import MODES, UNTHROTTLED, Visitor, arrive
 __all__ = ["fuzz"]
 
 ENDPOINTS = [each for each in operations() if each[0].startswith("/auth/")]
-METHODS = [
-    "GET",
-    "HEAD",
-    "OPTIONS",
-    "TRACE",
-    "PUT",
-    "PATCH",
-    "DELETE",
-    "X",
-    "post",
-    "é",
-]
-SEGMENTS = [
-    "../..",
-    "%00",
-    "\x00",
-    "null",
-    "0" * 32,
-    "{" + "0" * 32 + "}",
-    "é",
-    "a" * 5000,
-]
-SEGMENTS += ["urn:uuid:" + "0" * 32, "²" * 32, "0" * 31 + "١", "-1", "1e5", "current"]
+METHODS = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "PATCH", "DELETE", "X", "post"]
+SEGMENTS = ["../..", "%00", "\x00", "null", "0" * 32, "{" + "0" * 32 + "}", "é"]
+SEGMENTS += ["urn:uuid:" + "0" * 32, "0" * 31 + "\u0661", "-1", "1e5", "a" * 5000]
 TYPES = [
     *("application/json", "APPLICATION/JSON", "application/json; charset=utf-16"),
     *("application/json; charset=nosuch", "application/json;;;", "text/json", "", "a"),
@@ -57,21 +37,9 @@ HEADERS: dict[str, list[str]] = {
     "HTTP_ACCEPT": ["text/html", "application/xml", "*/*;q=x", "a" * 300, "\xff"],
     "HTTP_X_FORWARDED_FOR": [",".join(["203.0.113.9"] * 1000), "unknown", "\xff"],
     "HTTP_USER_AGENT": ["\xff", "a" * 5000, "", "\x1b[2J"],
-    "HTTP_AUTHORIZATION": [
-        "Bearer",
-        "Bearer a b",
-        "Basic \xff",
-        "bearer a.b.c",
-        "\xff",
-    ],
+    "HTTP_AUTHORIZATION": ["Bearer", "Bearer a b", "Basic \xff", "bearer a.b.c"],
     "HTTP_X_CSRFTOKEN": ["", "\xff", "a" * 64],
-    "HTTP_ORIGIN": [
-        "null",
-        "https://evil.example",
-        "\xff",
-        "http://[",
-        "http://testserver",
-    ],
+    "HTTP_ORIGIN": ["null", "https://evil.example", "\xff", "http://[", "http://x"],
     "HTTP_REFERER": ["http://[::1", "\xff", "https://evil.example/"],
     "HTTP_ACCEPT_LANGUAGE": ["de", "\xff", "a-" * 300],
     "HTTP_X_HTTP_METHOD_OVERRIDE": ["DELETE", "TRACE"],

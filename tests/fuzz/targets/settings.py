@@ -28,41 +28,15 @@ SPANS += [timedelta.max, timedelta.min]
 NUMBERS = [0, 1, -1, 2, 5, 8, 16, 32, 64, 100, 128, 2**31, 2**63, 2**64, 10**5000]
 TEXTS = [
     *("", "a", "header", "cookie", "20/min", "1/s", "0/min", "/admin/", "/", "/auth/"),
-    *(
-        "10.0.0.1",
-        "10.0.0.0/8",
-        "0.0.0.0/0",
-        "::/0",
-        "a" * 40,
-        "b" * 201,
-        "\x00",
-        "²/d",
-    ),
-    *(
-        "1/0min",
-        "1/",
-        "/m",
-        "a/min",
-        "1/min/min",
-        "1e3/min",
-        "9" * 30 + "/min",
-        "é" * 40,
-    ),
-    *(
-        "\ud800" * 40,
-        "1_0/hour",
-        " 1 / d",
-        "300.1.1.1",
-        "10.",
-        "fe80::1%eth0",
-        "1/days",
-    ),
-    "9" * 5000 + "/min",
+    *("10.0.0.1", "10.0.0.0/8", "0.0.0.0/0", "::/0", "a" * 40, "b" * 201, "\x00"),
+    *("1/0min", "1/", "/m", "a/min", "1/min/min", "1e3/min", "9" * 30 + "/min"),
+    *("\ud800" * 40, "1_0/hour", " 1 / d", "300.1.1.1", "10.", "fe80::1%eth0"),
+    *("é" * 40, "1/days", "9" * 5000 + "/min"),
 ]
 
 
 def fuzz(data: bytes) -> None:
-    """Check a site with up to four settings of any type and value, and then visit it."""
+    """Check a site with up to four settings of any type and value, then visit it."""
     source = Source(data)
     given: Any = {source.pick(NAMES): _setting(source) for _ in range(source.number(4))}
     if source.number(15) == 15:
