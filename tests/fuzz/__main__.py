@@ -54,7 +54,7 @@ def _make_database() -> None:
     from django.conf import settings  # noqa: PLC0415
     from django.test.utils import setup_databases  # noqa: PLC0415
 
-    settings.DATABASES["default"]["TEST"] = {"NAME": None}
+    settings.DATABASES["default"]["TEST"]["NAME"] = None
     setup_databases(verbosity=0, interactive=False)
 
 

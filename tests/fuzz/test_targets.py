@@ -27,8 +27,10 @@ def seeds(name: str) -> list[bytes]:
 
 
 def inputs(name: str) -> st.SearchStrategy[bytes]:
-    """Return bytes, and seeds that go on as other bytes."""
-    drawn = st.binary(max_size=LONGEST)
+    """Return bytes, short or long, and seeds that go on as other bytes."""
+    # Drawn byte by byte, most would be short, and a short one reads as zeros.
+    long = st.binary(min_size=LONGEST, max_size=LONGEST)
+    drawn = st.binary(max_size=LONGEST) | long
     seed = st.sampled_from(seeds(name))
     grown = st.tuples(seed, st.integers(0, LONGEST), drawn)
     return drawn | grown.map(lambda parts: parts[0][: parts[1]] + parts[2])

@@ -57,9 +57,9 @@ def _edited(source: Source) -> None:
 
     outcome = _outcome(value)
     covered, _, tag = value.rpartition(".")
-    if covered == genuine.rpartition(".")[0] and _same_tag(tag, genuine):
+    if value == genuine:
         assert isinstance(outcome, AccessClaims), "refused a genuine token"
-    else:
+    elif covered != genuine.rpartition(".")[0] or not _same_tag(tag, genuine):
         assert outcome == "invalid", "accepted an edited token"
 
 
