@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 CORPUS = Path(__file__).parent / "corpus"
 # Inputs of each target; those that ask the whole site take a few milliseconds each.
-BOUNDED = {False: 500, True: 100}
+BOUNDED = {False: 300, True: 50}
 DEEP = 100
 LONGEST = 400
 
