@@ -910,7 +910,7 @@ def test_session_kept_at_a_password_change_stays_kept(first, user):
     assert present(newest).access
 
 
-def test_database_that_cannot_lock_makes_the_client_retry(first):
+def test_row_that_never_stays_makes_the_client_retry(first):
     """I-6: A row that changes under its lock yields no token; the old one serves."""
 
     def never_matches(execute: Any, sql: str, *args: Any) -> Any:

@@ -118,6 +118,27 @@ def test_serialization_failure_is_tried_again(first, error, times):
     assert RefreshToken.objects.count() == 2
 
 
+@pytest.mark.parametrize("vendor", ["postgresql", "mysql"])
+def test_retry_runs_at_read_committed(first, monkeypatch, vendor):
+    """I-6: Who tries again waits for the row, and is not aborted for having waited."""
+    real = connection.vendor
+    monkeypatch.setattr(connection, "vendor", vendor)
+    levels: list[str] = []
+
+    def record(execute: Any, sql: str, *args: Any) -> Any:
+        if not sql.startswith("SET TRANSACTION"):
+            return execute(sql, *args)
+        levels.append(sql)
+        return None if real == "sqlite" else execute(sql, *args)
+
+    fault = Fault(TRANSIENT["postgresql serialization failure"], 2)
+    with connection.execute_wrapper(fault), connection.execute_wrapper(record):
+        answer = present(first)
+
+    assert answer.refresh is not None
+    assert levels == ["SET TRANSACTION ISOLATION LEVEL READ COMMITTED"] * 2
+
+
 @pytest.mark.parametrize("error", TRANSIENT.values(), ids=TRANSIENT)
 def test_serialization_failure_is_retried_three_times_at_most(first, error):
     """DB-05, I-6: After three retries the client is asked to come again."""

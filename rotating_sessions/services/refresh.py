@@ -4,7 +4,8 @@ Refresh a session: read the row, let `rotation` decide, write the decision, comm
 The first pass reads without a lock and writes by compare-and-set. Where that matches no
 row, another request was first: the second pass locks the row, reads it again and
 decides anew. Nothing is ever classified on an unlocked re-read, because under MariaDB's
-REPEATABLE READ that shows the old row.
+REPEATABLE READ that shows the old row. What the second pass cannot decide either, a new
+transaction reads anew.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from rotating_sessions.exceptions import (
     SessionEnded,
     SessionError,
     SessionExpired,
-    Unavailable,
 )
 from rotating_sessions.models import RevokedReason, SessionFamily
 from rotating_sessions.rotation import (
@@ -41,7 +41,7 @@ from rotating_sessions.services.reading import (
     verify_family,
 )
 from rotating_sessions.services.revocation import revoke_family, revoke_for_reuse
-from rotating_sessions.services.transactions import run_durably
+from rotating_sessions.services.transactions import Overtaken, run_durably
 from rotating_sessions.signals import report
 from rotating_sessions.tokens.refresh import DecodedRefresh, decode_refresh
 from rotating_sessions.transports import TokenPair
@@ -101,10 +101,13 @@ def _refresh(
     turn = _decide(locked, token, client)
     if turn.decision.verdict is Verdict.PASSWORD_CHANGED:
         # The row is of now, the user of a moment ago, and the password was changed in
-        # between. Which of them is right, the client's next try reads at once.
-        return Unavailable()
-    # A locked row does not change. Where a database cannot lock, the client retries.
-    return _carry_out(turn, token) or Unavailable()
+        # between: a new transaction reads both as of one moment.
+        raise Overtaken
+    outcome = _carry_out(turn, token)
+    if outcome is None:
+        # A locked row does not change, but not every database can lock.
+        raise Overtaken
+    return outcome
 
 
 def _decide(family: SessionFamily, token: DecodedRefresh, client: Client) -> Turn:

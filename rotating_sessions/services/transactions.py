@@ -13,6 +13,7 @@ from django.db import (
     InterfaceError,
     InternalError,
     OperationalError,
+    connections,
     router,
     transaction,
 )
@@ -24,6 +25,7 @@ from rotating_sessions.models import SessionFamily
 
 __all__ = [
     "DATABASE_FAILURES",
+    "Overtaken",
     "announce",
     "failing_clearly",
     "run_durably",
@@ -42,6 +44,10 @@ _SQLITE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _Result = TypeVar("_Result")
 
 
+class Overtaken(Exception):
+    """Others changed the rows between two reads of them: the work has to run again."""
+
+
 def write_database() -> str:
     """Return the alias that session state is written to, and always read from."""
     return router.db_for_write(SessionFamily)
@@ -51,18 +57,21 @@ def run_durably(work: Callable[[], _Result], using: str | None = None) -> _Resul
     """
     Return what `work` returns, once its transaction is committed.
 
-    Where the database aborts it for another transaction's sake, `work` runs again, at
-    most three times. May not be called within a transaction.
+    Where it is overtaken, or the database aborts it for another transaction's sake,
+    `work` runs again, at most three times. May not be called within a transaction.
 
     Raises:
         Unavailable: The database failed, or the fate of the commit is unknown.
     """
+    alias = using or write_database()
     retries = 0
     while True:
         try:
-            with transaction.atomic(using=using or write_database(), durable=True):
+            with transaction.atomic(using=alias, durable=True):
+                if retries:
+                    _read_committed(alias)
                 return work()
-        except DATABASE_FAILURES as error:
+        except (Overtaken, *DATABASE_FAILURES) as error:
             if retries == _MAX_RETRIES or not _is_transient(error):
                 raise Unavailable from error
         retries += 1
@@ -104,8 +113,23 @@ def announce(signal: Signal, family: SessionFamily, **fields: Any) -> None:
     )
 
 
+def _read_committed(alias: str) -> None:
+    """
+    Run the transaction that begins here at READ COMMITTED.
+
+    At a stricter level the database aborts whoever waited for a row that then changed:
+    of many who retry, each time one would get on. At this level all get their turn.
+    """
+    connection = connections[alias]
+    if connection.vendor in {"postgresql", "mysql"}:
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+
+
 def _is_transient(error: Exception) -> bool:
-    """Tell whether the database aborted the transaction, and would take it again."""
+    """Tell whether the transaction was in another's way, and may be tried again."""
+    if isinstance(error, Overtaken):
+        return True
     cause = error.__cause__
     if getattr(cause, "sqlstate", None) in _POSTGRESQL:
         return True
