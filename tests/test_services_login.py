@@ -7,15 +7,19 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth import authenticate, login
+from django.contrib.auth import authenticate, get_user_model, login
 from django.contrib.sessions.backends.db import SessionStore
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, ProgrammingError, connection, transaction
 from django.test import override_settings
 
 from rotating_sessions import revocations
-from rotating_sessions.exceptions import Unavailable
+from rotating_sessions.exceptions import InvalidCredentials, Unavailable
 from rotating_sessions.models import RefreshToken, SessionFamily
-from rotating_sessions.services import purge_sessions, start_session
+from rotating_sessions.services import (
+    announce_login,
+    purge_sessions,
+    start_session,
+)
 from rotating_sessions.services.reading import password_state
 from rotating_sessions.signals import session_revoked, session_started
 from rotating_sessions.tokens.refresh import decode_refresh
@@ -506,3 +510,43 @@ def test_session_started_from_elsewhere_is_bound_to_where_it_is(rf, user, clock)
 
     assert len(claims_of(pair).networks) == 1
     assert len(claims_of(answer).networks) == 2
+
+
+def failing_at_the_user(error: Exception, times: int) -> Any:
+    """Return a wrapper that fails the first so many writes to users."""
+    errors = [error] * times
+
+    def fail(execute: Any, sql: str, *args: Any) -> Any:
+        if sql.startswith("UPDATE") and "auth_user" in sql and errors:
+            raise errors.pop()
+        return execute(sql, *args)
+
+    return fail
+
+
+def test_time_of_login_is_written_in_spite_of_others(rf, user):
+    """Of several logins of a user at once none fails over the row of the user."""
+    fault = failing_at_the_user(OperationalError(1213, "deadlock"), 3)
+
+    with connection.execute_wrapper(fault):
+        announce_login(rf.post("/login/"), user)
+
+    user.refresh_from_db()
+    assert user.last_login is not None
+
+
+def test_user_deleted_during_the_login_has_no_credentials(rf, user):
+    """AC-04: Who is deleted between password check and answer is not logged in."""
+    deleted = get_user_model().objects.get(pk=user.pk)
+    user.delete()
+
+    with pytest.raises(InvalidCredentials):
+        announce_login(rf.post("/login/"), deleted)
+
+
+def test_fault_of_a_site_that_hears_of_logins_is_not_hidden(rf, user):
+    """A database error of a user who exists is a fault, and is raised as it is."""
+    fault = failing_at_the_user(ProgrammingError("no such column"), 1)
+
+    with connection.execute_wrapper(fault), pytest.raises(ProgrammingError):
+        announce_login(rf.post("/login/"), user)

@@ -7,7 +7,7 @@ rolls a revocation back.
 
 from __future__ import annotations
 
-from rotating_sessions.services.login import start_session
+from rotating_sessions.services.login import announce_login, start_session
 from rotating_sessions.services.purge import PurgeCount, purge_sessions
 from rotating_sessions.services.reading import find_user, select_sessions
 from rotating_sessions.services.refresh import refresh_session
@@ -29,6 +29,7 @@ from rotating_sessions.services.use import confirm
 __all__ = [
     "DATABASE_FAILURES",
     "PurgeCount",
+    "announce_login",
     "confirm",
     "end_proven_session",
     "failing_clearly",

@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import transaction
+from django.contrib.auth.signals import user_logged_in
+from django.db import DatabaseError, transaction
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils import timezone
@@ -16,7 +17,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from rotating_sessions.clients import Client, describe_device, read_client
 from rotating_sessions.conf import get_conf
-from rotating_sessions.exceptions import InvalidToken
+from rotating_sessions.exceptions import InvalidCredentials, InvalidToken
 from rotating_sessions.models import RevokedReason, SessionFamily
 from rotating_sessions.services.answering import (
     mint_pair,
@@ -39,7 +40,7 @@ from rotating_sessions.signals import report, session_started
 from rotating_sessions.tokens.refresh import digest_refresh, encode_refresh
 from rotating_sessions.transports import TokenPair, read_refresh_cookie
 
-__all__ = ["start_session"]
+__all__ = ["announce_login", "start_session"]
 
 
 @sensitive_variables()
@@ -71,6 +72,27 @@ def start_session(
     if chosen not in get_conf().transports:
         raise ValueError(f"TRANSPORTS does not allow {chosen!r}.")
     return run_in_transaction(partial(_start, request, user, chosen, now))
+
+
+def announce_login(request: HttpRequest, user: AbstractBaseUser) -> None:
+    """
+    Send Django's `user_logged_in`, at which Django itself notes when that was.
+
+    In a transaction, tried again like any other: several logins of one user at once
+    write to the same row.
+
+    Raises:
+        InvalidCredentials: The user was deleted meanwhile.
+        Unavailable: The database failed.
+    """
+    send = partial(user_logged_in.send, sender=type(user), request=request, user=user)
+    try:
+        run_in_transaction(send)
+    except DatabaseError as error:
+        users = type(user)._base_manager.using(user._state.db)  # noqa: SLF001
+        if users.filter(pk=user.pk).exists():
+            raise
+        raise InvalidCredentials from error
 
 
 @sensitive_variables()

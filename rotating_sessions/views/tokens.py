@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TypeVar, cast
 
 from django.contrib.auth import authenticate, get_user_model
-from django.contrib.auth.signals import user_logged_in, user_login_failed
+from django.contrib.auth.signals import user_login_failed
 from django.db import IntegrityError
 from django.http import HttpResponseBase
 from django.middleware.csrf import get_token, rotate_token
@@ -29,6 +29,7 @@ from rotating_sessions.exceptions import (
 from rotating_sessions.models import RevokedReason
 from rotating_sessions.serializers import LoginSerializer, RefreshSerializer
 from rotating_sessions.services import (
+    announce_login,
     end_proven_session,
     refresh_session,
     revoke_session,
@@ -99,9 +100,7 @@ class LoginView(Endpoint):
         except IntegrityError as error:
             # The user was deleted while the password was checked.
             raise InvalidCredentials from error
-        user_logged_in.send(
-            sender=type(user), request=django_request(request), user=user
-        )
+        announce_login(django_request(request), user)
         if transport == COOKIE:
             rotate_token(django_request(request))
         return _answer_with(pair)
