@@ -74,13 +74,14 @@ def started(module: str) -> Iterator[subprocess.Popen[str]]:
         "DATABASE_URL": database_url(),
         "DJANGO_SETTINGS_MODULE": "tests.settings",
     }
-    with subprocess.Popen(
+    with subprocess.Popen(  # noqa: S603 - this very Python
         [sys.executable, "-c", _START.format(module)],
         cwd=_ROOT,
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     ) as process:
         try:
             yield process

@@ -1,4 +1,4 @@
-"""The states of a session in which a fault may strike, and the request that it meets."""
+"""The states of a session in which a fault may strike, and what it then meets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The steps that a request takes in the database, and what may happen at one of them."""
+"""The steps that a request takes in the database, and what may happen at one."""
 
 from __future__ import annotations
 

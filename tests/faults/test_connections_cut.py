@@ -64,7 +64,7 @@ def watch(proxy: Proxy, point: Point | None = None, *, kept: bool) -> None:
     [*((stage, True) for stage in REFRESHES), (rotation, False)],
 )
 def test_client_carries_on_wherever_the_line_is_cut(rf, clock, proxy, stage, kept):
-    """I-5, I-6: A cut is 503 and no token, and whatever was committed can be resumed."""
+    """I-5, I-6: A cut is 503 and no token, and what was committed can be resumed."""
     client = newcomer(rf)
     request = stage(client, clock)
     watch(proxy, kept=kept)
@@ -170,7 +170,7 @@ def log_out_everywhere(client: Honest) -> Request:
     ],
 )
 def test_no_cut_is_taken_for_a_refusal(rf, clock, proxy, wish):
-    """RT-12, I-6: Whatever a cut meets is answered in full or by 503: never 401, 500."""
+    """RT-12, I-6: What a cut meets is answered in full or by 503: never 401 or 500."""
     client = newcomer(rf)
     request = wish(client)
     revocations.reset()
