@@ -479,6 +479,34 @@ def test_broken_database_is_no_reason_to_log_out(api, user):
     assert api.get("/whoami/").json()["user"] == user.username
 
 
+@pytest.mark.parametrize("debug", [False, True])
+def test_user_unreadable_in_another_middleware_is_503(api, user, settings, debug):
+    """A database that fails another middleware's look at the user is 503, RT-12."""
+    settings.DEBUG = debug
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tests.views.name_the_user"]
+    api.log_in(user, "cookie")
+    api.raise_request_exception = False
+
+    with database_down("auth_user"):
+        response = api.get("/plain/")
+
+    assert refusal(response) == (503, "unavailable")
+    assert response["Retry-After"] == "1"
+    assert not touches_cookies(response)
+    assert api.get("/plain/")["X-User"] == user.username
+
+
+def test_fault_of_another_middleware_is_its_own(api, user, settings):
+    """A 500 that has nothing to do with reading the user stays one."""
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tests.views.name_the_user"]
+    api.log_in(user, "cookie")
+    api.raise_request_exception = False
+
+    response = api.get("/broken/")
+
+    assert response.status_code == 500
+
+
 def test_overdue_poll_is_one_query(api, user, settings):
     """A request that finds the poll overdue makes it, and confirms nothing twice."""
     settings.ROTATING_SESSIONS = {"POLL_INTERVAL": timedelta(0)}

@@ -41,6 +41,18 @@ async def whoami_async(request: HttpRequest) -> JsonResponse:
     return _describe(await request.auser(), request.session_family)
 
 
+def name_the_user(get_response: Any) -> Any:
+    """Read the user in a middleware, as sites do to pick a language or a time zone."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        name = request.user.get_username()
+        response = get_response(request)
+        response["X-User"] = name
+        return response
+
+    return middleware
+
+
 @login_required
 def page(request: HttpRequest) -> HttpResponse:
     """Show a page to whoever is logged in."""

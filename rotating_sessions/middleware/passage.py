@@ -14,7 +14,7 @@ from django.utils.http import urlencode
 
 from rotating_sessions.authentication import Visit, read_visit
 from rotating_sessions.conf import get_conf
-from rotating_sessions.exceptions import RefreshRequired, SessionEnded
+from rotating_sessions.exceptions import RefreshRequired, SessionEnded, Unavailable
 from rotating_sessions.services import find_user
 from rotating_sessions.tokens.access import AccessClaims
 from rotating_sessions.transports import (
@@ -47,6 +47,10 @@ def leave(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
     """Clear the cookies of an ended session, and keep caches from mixing people up."""
     # Of the request, because the view may have found out that the session has ended.
     visit = read_visit(request)
+    failure = getattr(request, "session_failure", None)
+    if failure is not None and response.status_code == 500:
+        # Another middleware read the user, and Django has no 503 for what it raised.
+        response = refuse(failure)
     if isinstance(visit.refusal, SessionEnded):
         forbid_caching(response)
         if visit.transport == COOKIE and _may_clear(response):
@@ -64,7 +68,11 @@ def _may_clear(response: HttpResponseBase) -> bool:
 
 def _attach_user(request: HttpRequest, family: AccessClaims | None) -> None:
     def read() -> AbstractBaseUser | AnonymousUser:
-        user = None if family is None else find_user(family)
+        try:
+            user = None if family is None else find_user(family)
+        except Unavailable as error:
+            request.session_failure = error  # type: ignore[attr-defined]
+            raise
         return user or AnonymousUser()
 
     user = SimpleLazyObject(read)

@@ -103,7 +103,7 @@ def test_client_carries_on_once_the_disk_has_room(rf, clock, stage):
 
 
 def test_client_carries_on_once_the_file_may_grow(rf, clock):
-    """I-5, I-6: A file that may not grow is 503 in mid-life; with room, life goes on."""
+    """I-5, I-6: A file that may not grow is 503; once it may, the session goes on."""
     client = newcomer(rf)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM")

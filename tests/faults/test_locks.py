@@ -79,7 +79,7 @@ def test_refresh_that_may_wait_is_answered(rf, clock, other):
 
 
 def test_theft_is_caught_although_its_row_was_locked(rf, clock, short_waits, other):
-    """I-1, I-6: A thief gains nothing by a locked row, and is caught when it is free."""
+    """I-1, I-6: A thief gains nothing by a locked row, and is caught once it frees."""
     client = newcomer(rf)
     request = theft(client, clock)
     other.hold(family_of(client))
