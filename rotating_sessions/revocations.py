@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
 
-from django.db import InterfaceError, InternalError, OperationalError, router
+from django.db import Error, router
 
 from rotating_sessions.conf import get_conf
 from rotating_sessions.exceptions import Unavailable
@@ -100,7 +100,7 @@ def poll(now: datetime) -> None:
             raise Unavailable
         if is_due(now):
             _load(known, now)
-    except (OperationalError, InterfaceError, InternalError) as error:
+    except Error as error:
         known.tried_at = now
         known.failures += 1
         report("revocations_stale", level=logging.WARNING)

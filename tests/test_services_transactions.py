@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import (
+    DatabaseError,
     IntegrityError,
     InterfaceError,
     InternalError,
@@ -76,6 +77,10 @@ LASTING = {
     "mysql gone away": failure(2006, "x"),
     "sqlite full": failure("x", sqlite_errorcode=sqlite3.SQLITE_FULL),
     "interface": failure("x", kind=InterfaceError),
+    "postgresql out of step": failure("x", kind=DatabaseError),
+    "sqlite damaged": failure(
+        "x", kind=DatabaseError, sqlite_errorcode=sqlite3.SQLITE_CORRUPT
+    ),
     "postgresql read only": failure("x", kind=InternalError, sqlstate="25006"),
 }
 

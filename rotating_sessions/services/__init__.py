@@ -20,20 +20,20 @@ from rotating_sessions.services.revocation import (
     revoke_sessions_of_deleted_user,
 )
 from rotating_sessions.services.transactions import (
-    DATABASE_FAILURES,
     failing_clearly,
+    is_database_failure,
     write_database,
 )
 from rotating_sessions.services.use import confirm
 
 __all__ = [
-    "DATABASE_FAILURES",
     "PurgeCount",
     "announce_login",
     "confirm",
     "end_proven_session",
     "failing_clearly",
     "find_user",
+    "is_database_failure",
     "keep_session_after_password_change",
     "purge_sessions",
     "refresh_session",

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from django.db import (
+    DatabaseError,
+    Error,
     InterfaceError,
     InternalError,
     OperationalError,
@@ -24,17 +26,17 @@ from rotating_sessions.exceptions import Unavailable
 from rotating_sessions.models import SessionFamily
 
 __all__ = [
-    "DATABASE_FAILURES",
     "Overtaken",
     "announce",
     "failing_clearly",
+    "is_database_failure",
     "run_durably",
     "run_in_transaction",
     "write_database",
 ]
 
 # What a database raises that is down, read-only (PostgreSQL: InternalError) or full.
-DATABASE_FAILURES = (OperationalError, InterfaceError, InternalError)
+_FAILURES = (OperationalError, InterfaceError, InternalError)
 
 _MAX_RETRIES = 3
 _POSTGRESQL = {"40001", "40P01"}  # serialization failure, deadlock
@@ -46,6 +48,12 @@ _Result = TypeVar("_Result")
 
 class Overtaken(Exception):
     """Others changed the rows between two reads of them: the work has to run again."""
+
+
+def is_database_failure(error: Exception) -> bool:
+    """Tell whether the database failed, rather than what was asked of it."""
+    # Of no kind: psycopg, where the server makes no sense, and SQLite's damaged files.
+    return isinstance(error, _FAILURES) or type(error) is DatabaseError
 
 
 def write_database() -> str:
@@ -71,7 +79,9 @@ def run_durably(work: Callable[[], _Result], using: str | None = None) -> _Resul
                 if retries:
                     _read_committed(alias)
                 return work()
-        except (Overtaken, *DATABASE_FAILURES) as error:
+        except (Overtaken, Error) as error:
+            if not (isinstance(error, Overtaken) or is_database_failure(error)):
+                raise
             if retries == _MAX_RETRIES or not _is_transient(error):
                 raise Unavailable from error
         retries += 1
@@ -89,8 +99,10 @@ def failing_clearly() -> Iterator[None]:
     """
     try:
         yield
-    except DATABASE_FAILURES as error:
-        raise Unavailable from error
+    except Error as error:
+        if is_database_failure(error):
+            raise Unavailable from error
+        raise
 
 
 def run_in_transaction(work: Callable[[], _Result]) -> _Result:

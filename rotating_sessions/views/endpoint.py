@@ -36,7 +36,7 @@ from rotating_sessions.exceptions import (
     SessionError,
     Unavailable,
 )
-from rotating_sessions.services import DATABASE_FAILURES
+from rotating_sessions.services import is_database_failure
 from rotating_sessions.signals import report
 from rotating_sessions.transports import forbid_caching, refuse
 from rotating_sessions.views.reports import hide_variables
@@ -165,7 +165,7 @@ def _check_body(request: Request) -> None:
 
 def _answer(error: Exception, _context: Mapping[str, Any]) -> HttpResponseBase | None:
     """Return the answer to an error, or None for a fault of ours."""
-    if isinstance(error, DATABASE_FAILURES):
+    if is_database_failure(error):
         report("database_failure", level=logging.ERROR)
         error = Unavailable()
     if isinstance(error, SessionError):

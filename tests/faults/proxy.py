@@ -29,12 +29,16 @@ class Proxy:
         self._point: Point | None = None
         self._lines: list[socket.socket] = []
         self._watched = 0
+        self._last_words = b""
         self._said: list[bytes] = []
         self._answered = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def watch(self, point: Point | None = None, *, kept: bool) -> None:
+    def watch(
+        self, point: Point | None = None, *, kept: bool, last_words: bytes = b""
+    ) -> None:
         """Count the rounds of the open connection or else the next, and cut at one."""
+        self._last_words = last_words
         self._said, self._answered = [], 0
         self._point = point
         self._watched = len(self._lines) - 1 if kept else len(self._lines)
@@ -91,6 +95,7 @@ class Proxy:
                 if number == self._watched and self._is_cut_by(
                     data, answer=key.fileobj is server, turn=key.fileobj is not speaker
                 ):
+                    client.sendall(self._last_words)
                     return
                 (server if key.fileobj is client else client).sendall(data)
                 speaker = key.fileobj

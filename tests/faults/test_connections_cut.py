@@ -195,6 +195,29 @@ def test_no_cut_is_taken_for_a_refusal(rf, clock, proxy, wish):
         assert request.send(Api()).status == done, point
 
 
+@pytest.mark.parametrize("noise", [bytes(64), b"D" + b"\xff" * 64, b"E\0\0\0\5\0"])
+def test_answer_that_makes_no_sense_is_no_refusal(rf, clock, proxy, noise):
+    """RT-12, I-6: A line that ends in noise is 503, and the token serves later."""
+    client = newcomer(rf)
+    columns(client)
+    proxy.watch(kept=True)
+    client.refreshes()
+
+    for point in points(proxy.steps()):
+        if not point.after:
+            continue
+        client = newcomer(rf)
+
+        proxy.watch(point, kept=True, last_words=noise)
+        answer = client.asks.send(Api())
+
+        assert proxy.has_cut, point
+        count("answers garbled")
+        if answer.status != 200:
+            assert_unavailable(answer, at=point)
+        carries_on(client, passing(clock), at=point)
+
+
 def test_connection_that_died_at_rest_costs_one_answer(rf, clock, proxy):
     """I-6: A kept connection that was cut while idle is 503 once, and replaced."""
     client = newcomer(rf)
