@@ -65,6 +65,9 @@ class Fleet:
             return None
         finally:
             line.close()
+        # A worker that died over its answer may have sent the beginning of it.
+        if len(text) != int(response.headers.get("Content-Length", "-1")):
+            return None
         body = json.loads(text)
         return Answer(status=response.status, body=body, headers=dict(response.headers))
 
