@@ -11,7 +11,7 @@ from django.db import connection
 
 from rotating_sessions import revocations
 from tests.acting import Clock, columns, rows_of
-from tests.browsing import Api
+from tests.browsing import Api, database_down
 from tests.factories import PASSWORD
 from tests.faults.aftermath import (
     Honest,
@@ -105,7 +105,7 @@ def test_access_tokens_serve_for_max_staleness_without_a_database(rf, clock):
 
 def _ask_a_lost_database(request: Request, clock: Clock) -> int:
     clock.forward(timedelta(seconds=1))
-    with on_each_connection("SELECT FROM NOWHERE AT ALL"):
+    with database_down():
         return request.send(Api()).status
 
 
