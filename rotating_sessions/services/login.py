@@ -17,7 +17,11 @@ from django.views.decorators.debug import sensitive_variables
 
 from rotating_sessions.clients import Client, describe_device, read_client
 from rotating_sessions.conf import get_conf
-from rotating_sessions.exceptions import InvalidCredentials, InvalidToken
+from rotating_sessions.exceptions import (
+    InvalidCredentials,
+    InvalidToken,
+    Unavailable,
+)
 from rotating_sessions.models import RevokedReason, SessionFamily
 from rotating_sessions.services.answering import (
     mint_pair,
@@ -33,6 +37,7 @@ from rotating_sessions.services.reading import (
 from rotating_sessions.services.revocation import revoke_family, revoke_sessions
 from rotating_sessions.services.transactions import (
     announce,
+    failing_clearly,
     run_in_transaction,
     write_database,
 )
@@ -88,9 +93,11 @@ def announce_login(request: HttpRequest, user: AbstractBaseUser) -> None:
     send = partial(user_logged_in.send, sender=type(user), request=request, user=user)
     try:
         run_in_transaction(send)
-    except DatabaseError as error:
+    except (DatabaseError, Unavailable) as error:
         users = type(user)._base_manager.using(user._state.db)  # noqa: SLF001
-        if users.filter(pk=user.pk).exists():
+        with failing_clearly():
+            still_there = users.filter(pk=user.pk).exists()
+        if still_there:
             raise
         raise InvalidCredentials from error
 
