@@ -103,6 +103,16 @@ def test_the_first_refresh_after_a_login_always_rotates(family):
     assert decision.generation == family.generation + 1
 
 
+def test_generations_of_an_old_family_are_numbers_like_any_other():
+    """A family that was refreshed thousands of times knows its newest token by value."""
+    family = replace(FAMILY, generation=70_000, current_digest=digest_of(70_000))
+
+    decision = decide(family, token(int("70000")), LONG_AFTER, POLICY)
+
+    assert decision.verdict is Verdict.ROTATE
+    assert decision.generation == 70_001
+
+
 @pytest.mark.parametrize("waited", INSIDE)
 @pytest.mark.parametrize(
     ("confirmed_at", "verdict"),
@@ -149,10 +159,11 @@ def test_the_predecessor_of_a_lost_successor_is_given_another(waited, displaced)
     )
 
 
+@pytest.mark.parametrize("displaced", [3, 4])
 @pytest.mark.parametrize("waited", OUTSIDE)
-def test_a_fourth_lost_successor_ends_the_session(waited):
+def test_a_fourth_lost_successor_ends_the_session(waited, displaced):
     """I-13: After three displaced successors in a row the predecessor revokes."""
-    family = replace(FAMILY, displaced=3)
+    family = replace(FAMILY, displaced=displaced)
 
     decision = decide(family, token(4), ROTATED_AT + waited, POLICY)
 

@@ -1,0 +1,113 @@
+"""
+Run the mutants and print who survived: `python -m tests.mutants [--deep]`.
+
+Bounded: the rules and the codecs, by the operators that tell most. Deep: these and the
+services, by all operators. Fails for a survivor that `survivors` does not explain.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import queue
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.mutants.mutation import Mutant, find_mutants
+from tests.mutants.survivors import EXPLAINED
+from tests.mutants.targets import CODECS_AND_RULES, SERVICES, Target, is_telling
+
+# Seconds. The tests of one target take a few; whoever makes them hang is noticed.
+_TIMEOUT = 120.0
+_COPIED = ("pyproject.toml", "rotating_sessions", "tests", "example_project")
+
+
+def main() -> int:
+    """Return the exit status: 1 where a mutant survived unexplained."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--deep", action="store_true", help="every operator, services")
+    parser.add_argument("--only", default="", metavar="TEXT", help="modules with TEXT")
+    options = parser.parse_args()
+    targets = CODECS_AND_RULES + (SERVICES if options.deep else ())
+    chosen = [target for target in targets if options.only in target.module]
+    with _copies(os.cpu_count() or 1) as copies:
+        _make_sure_that_tests_pass(chosen, copies)
+        outcomes = [
+            _judge(target, copies, (lambda _name: True) if options.deep else is_telling)
+            for target in chosen
+        ]
+    total = sum(outcomes, Counter())
+    for kind in ("killed", "survived, explained", "survived"):
+        print(f"figure: mutants {kind}: {total[kind]:,}")
+    return 1 if total["survived"] else 0
+
+
+def _judge(
+    target: Target, copies: queue.Queue[Path], wanted: Callable[[str], bool]
+) -> Counter[str]:
+    mutants = list(find_mutants(Path(target.module), wanted))
+    outcome: Counter[str] = Counter()
+    with ThreadPoolExecutor(copies.qsize()) as pool:
+        alive = pool.map(lambda mutant: _survives(mutant, target, copies), mutants)
+        for mutant, survived in zip(mutants, alive, strict=True):
+            kind = "killed"
+            if survived:
+                known = (target.module, mutant.change) in EXPLAINED
+                kind = "survived, explained" if known else "survived"
+                print(f"{kind}: {target.module}: {mutant.change}", flush=True)
+            outcome[kind] += 1
+    print(f"{target.module}: {dict(outcome)}", flush=True)
+    return outcome
+
+
+def _survives(mutant: Mutant, target: Target, copies: queue.Queue[Path]) -> bool:
+    project = copies.get()
+    try:
+        return mutant.survives(project, _command(project, target), _TIMEOUT)
+    finally:
+        copies.put(project)
+
+
+def _command(project: Path, target: Target) -> str:
+    files = [str(project / test) for test in target.tests]
+    words = ["-x", "-q", "-p", "no:cacheprovider", f"--rootdir={project}"]
+    return shlex.join([sys.executable, "-m", "pytest", *words, *files])
+
+
+def _make_sure_that_tests_pass(
+    targets: list[Target], copies: queue.Queue[Path]
+) -> None:
+    """Run the tests on the unchanged code: where they fail, every mutant looks dead."""
+    project = copies.get()
+    for target in targets:
+        command = shlex.split(_command(project, target))
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - ours
+    copies.put(project)
+
+
+@contextmanager
+def _copies(count: int) -> Iterator[queue.Queue[Path]]:
+    """Lend copies of the project, which cosmic-ray mutates in place."""
+    copies: queue.Queue[Path] = queue.Queue()
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(count):
+            project = Path(folder) / str(number)
+            project.mkdir()
+            for name in _COPIED:
+                path = Path(name)
+                copy = shutil.copytree if path.is_dir() else shutil.copy
+                copy(path, project / name)
+            copies.put(project)
+        yield copies
+
+
+if __name__ == "__main__":
+    sys.exit(main())
