@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import sys
 from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
 
 import rotating_sessions
+
+
+def _dotted(module: str) -> str:
+    path = Path("rotating_sessions", module).with_suffix("")
+    return ".".join(path.parts).removesuffix(".__init__")
+
 
 PACKAGE = Path(rotating_sessions.__file__).parent
 MODULES = sorted(
@@ -18,6 +26,17 @@ MODULES = sorted(
     if "migrations" not in path.parts
 )
 WITH_CODE = [module for module in MODULES if (PACKAGE / module).read_text().strip()]
+VALUES = sorted(
+    {
+        value
+        for module in WITH_CODE
+        for value in vars(importlib.import_module(_dotted(module))).values()
+        if isinstance(value, type)
+        and is_dataclass(value)
+        and value.__module__.startswith("rotating_sessions.")
+    },
+    key=lambda value: value.__qualname__,
+)
 # Methods by which Django writes to the database.
 WRITERS = {
     *("save", "delete", "update", "create", "get_or_create", "update_or_create"),
@@ -159,6 +178,16 @@ def test_the_ground_floor_needs_the_standard_library_only(module):
 
     assert roots <= {*sys.stdlib_module_names, "rotating_sessions"}
     assert all(name.startswith("rotating_sessions.rotation") for name in own)
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: value.__name__)
+def test_a_value_is_frozen_and_built_by_name(value):
+    """A dataclass cannot change, takes no position, and has the fields it declares."""
+    positional = [field.name for field in fields(value) if not field.kw_only]
+
+    assert value.__dataclass_params__.frozen
+    assert positional == []
+    assert "__slots__" in vars(value)
 
 
 def test_only_tokens_knows_what_a_jwt_is():

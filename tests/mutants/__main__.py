@@ -36,6 +36,8 @@ def main() -> int:
     parser.add_argument("--deep", action="store_true", help="every operator, services")
     parser.add_argument("--only", default="", metavar="TEXT", help="modules with TEXT")
     options = parser.parse_args()
+    # Each copy has a database of its own, in its own folder.
+    os.environ.pop("TOX_ENV_DIR", None)
     targets = CODECS_AND_RULES + (SERVICES if options.deep else ())
     chosen = [target for target in targets if options.only in target.module]
     with _copies(os.cpu_count() or 1) as copies:

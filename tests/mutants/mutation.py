@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import difflib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +97,10 @@ def _meaning(source: str) -> str:
 
 
 def _change(before: str, after: str) -> str:
-    lines = before.splitlines(), after.splitlines()
-    old = [line.strip() for line in lines[0] if line not in lines[1]]
-    new = [line.strip() for line in lines[1] if line not in lines[0]]
-    return f"{' '.join(old)}  ->  {' '.join(new)}"
+    """Return the lines before and after, without where they stand."""
+    lines = list(difflib.ndiff(before.splitlines(), after.splitlines()))
+    old, new = (
+        " ".join(line[2:].strip() for line in lines if line.startswith(sign))
+        for sign in ("- ", "+ ")
+    )
+    return f"{old}  ->  {new}"

@@ -10,16 +10,20 @@ __all__ = ["CODECS_AND_RULES", "SERVICES", "Target", "is_telling"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A module of the package, and the test files that have to notice its mutants."""
+    """A module of the package, and the tests that have to notice its mutants."""
 
     module: str
     tests: tuple[str, ...]
 
 
+# What all value classes have in common.
+_VALUES = "tests/test_house.py::test_a_value_is_frozen_and_built_by_name"
+
+
 def _target(module: str, *tests: str) -> Target:
     return Target(
         module=f"rotating_sessions/{module}.py",
-        tests=tuple(f"tests/test_{test}.py" for test in tests),
+        tests=(_VALUES, *(f"tests/test_{test}.py" for test in tests)),
     )
 
 
