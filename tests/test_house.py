@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import sys
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 
 import pytest
 
 import rotating_sessions
-
-
-def _dotted(module: str) -> str:
-    path = Path("rotating_sessions", module).with_suffix("")
-    return ".".join(path.parts).removesuffix(".__init__")
-
 
 PACKAGE = Path(rotating_sessions.__file__).parent
 MODULES = sorted(
@@ -29,8 +24,8 @@ WITH_CODE = [module for module in MODULES if (PACKAGE / module).read_text().stri
 VALUES = sorted(
     {
         value
-        for module in WITH_CODE
-        for value in vars(importlib.import_module(_dotted(module))).values()
+        for module in walk_packages(rotating_sessions.__path__, "rotating_sessions.")
+        for value in vars(import_module(module.name)).values()
         if isinstance(value, type)
         and is_dataclass(value)
         and value.__module__.startswith("rotating_sessions.")

@@ -104,7 +104,7 @@ def test_the_first_refresh_after_a_login_always_rotates(family):
 
 
 def test_generations_of_an_old_family_are_numbers_like_any_other():
-    """A family that was refreshed thousands of times knows its newest token by value."""
+    """A family refreshed thousands of times knows its newest token by value."""
     family = replace(FAMILY, generation=70_000, current_digest=digest_of(70_000))
 
     decision = decide(family, token(int("70000")), LONG_AFTER, POLICY)

@@ -1,7 +1,7 @@
 """
 Mutation testing: break the source in every small way, and see a test fail each time.
 
-cosmic-ray makes the mutants, because it also mutates decorated functions and what stands
-outside of functions, which mutmut leaves alone: here these are the codecs themselves.
+cosmic-ray makes the mutants, because it mutates decorated functions, too, and what
+stands outside of functions: mutmut leaves both alone, and here these are the codecs.
 It mutates files in place, so every worker has a copy of the project to itself.
 """

@@ -25,7 +25,7 @@ class Mutant:
     change: str
 
     def survives(self, project: Path, command: str, timeout: float) -> bool:
-        """Tell whether the tests pass with the mutant put into a copy of the project."""
+        """Tell whether the tests pass with the mutant in a copy of the project."""
         spec = self.specification
         there = MutationSpec(
             module_path=project / spec.module_path,
