@@ -30,7 +30,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 @pytest.fixture(scope="session")
 def deep(request: pytest.FixtureRequest) -> bool:
     """Tell whether this is the run that takes its time."""
-    return bool(request.config.getoption("--deep"))
+    return bool(request.config.getoption("--deep"))  # pragma: no cover - for proofs
 
 
 @pytest.fixture(autouse=True)

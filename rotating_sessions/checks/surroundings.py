@@ -15,7 +15,8 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.encoding import force_bytes
 from django.utils.module_loading import import_string
 
-from rotating_sessions.checks.values import MIN_KEY_BYTES, has_right_types
+from rotating_sessions.checks.types import has_right_types
+from rotating_sessions.checks.values import MIN_KEY_BYTES
 from rotating_sessions.conf import Conf, get_conf
 from rotating_sessions.services import write_database
 from rotating_sessions.transports import COOKIE

@@ -1,136 +1,79 @@
-"""Check ROTATING_SESSIONS by itself: its names, then its types, then its ranges."""
+"""Check ROTATING_SESSIONS by itself: what its values may be, and beside each other."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
-from django.conf import settings
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage
 from django.utils.encoding import force_bytes
 from python_ipware import IpWare
 from rest_framework.throttling import SimpleRateThrottle
 
-from rotating_sessions.conf import SETTING, Conf, get_conf
+from rotating_sessions.checks.types import (
+    an_error,
+    check_names,
+    check_types,
+    has_right_types,
+)
+from rotating_sessions.conf import Conf, get_conf
 from rotating_sessions.rotation import CLOCK_SKEW
 from rotating_sessions.transports import COOKIE, HEADER
 
-__all__ = ["MIN_KEY_BYTES", "check_values", "has_right_types"]
+__all__ = ["MIN_KEY_BYTES", "check_values"]
 
 # RFC 7518, section 3.2: a key as long as the hash.
 MIN_KEY_BYTES = 32
 
-# A century. Beyond a few of them a deadline is no date any more.
-_MAX_SPAN = timedelta(days=36_525)
-# What every database takes as a number.
-_MAX_NUMBER = 2**31 - 1
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-_KINDS: dict[str, tuple[type, ...]] = {
-    "timedelta": (timedelta,),
-    "int": (int,),
-    "bool": (bool,),
-    "str": (str,),
-    "tuple[str, ...]": (tuple,),
-    "int | None": (int, type(None)),
-    "str | None": (str, type(None)),
-}
-
 
 def check_values(**kwargs: object) -> list[CheckMessage]:
     """Return what is wrong with the settings, whatever project they are in."""
-    messages = list(_check_names())
+    messages = list(check_names())
     conf = get_conf()
     if not has_right_types(conf):
-        return [*messages, *_check_types(conf)]
+        return [*messages, *check_types(conf)]
     for check in _CHECKS:
         messages += check(conf)
     return messages
 
 
-def has_right_types(conf: Conf) -> bool:
-    """Tell whether the other checks can look at the values at all."""
-    return not list(_check_types(conf))
-
-
-def _error(number: int, text: str) -> Error:
-    return Error(f"{SETTING}: {text}", id=f"rotating_sessions.E{number:03}")
-
-
-def _check_names() -> Iterator[CheckMessage]:
-    given = getattr(settings, SETTING, None) or {}
-    if not isinstance(given, Mapping):
-        yield _error(2, "it has to be a dict.")
-        return
-    known = {field.name.upper() for field in fields(Conf)}
-    for name in sorted(set(given) - known, key=str):
-        yield _error(1, f"there is no setting {name!r}.")
-
-
-def _check_types(conf: Conf) -> Iterator[CheckMessage]:
-    for field in fields(Conf):
-        value = getattr(conf, field.name)
-        fits = isinstance(value, _KINDS[str(field.type)])
-        # To Python True is a number.
-        fits = fits and (field.type == "bool" or not isinstance(value, bool))
-        if isinstance(value, tuple):
-            fits = fits and all(isinstance(item, str) for item in value)
-        if not fits:
-            yield _error(2, f"{field.name.upper()} has to be of type {field.type}.")
-        elif not _can_be_used(value):
-            yield _error(2, f"{field.name.upper()} is too large, or no Unicode text.")
-
-
-def _can_be_used(value: object) -> bool:
-    """Tell whether a value can be added, stored and encoded without an error."""
-    if isinstance(value, timedelta):
-        return -_MAX_SPAN <= value <= _MAX_SPAN
-    if isinstance(value, int):
-        return -_MAX_NUMBER <= value <= _MAX_NUMBER
-    texts = value if isinstance(value, tuple) else (value,)
-    return not any(_SURROGATE.search(text) for text in texts if isinstance(text, str))
-
-
 def _check_lifetimes(conf: Conf) -> Iterator[CheckMessage]:
     spans = (timedelta(), conf.access_lifetime, conf.idle_timeout)
     if not spans[0] < spans[1] <= spans[2] <= conf.absolute_timeout:
-        yield _error(
+        yield an_error(
             3, "0 < ACCESS_LIFETIME <= IDLE_TIMEOUT <= ABSOLUTE_TIMEOUT has to hold."
         )
 
 
 def _check_grace_period(conf: Conf) -> Iterator[CheckMessage]:
     if not timedelta() < conf.grace_period < conf.access_lifetime:
-        yield _error(4, "0 < GRACE_PERIOD < ACCESS_LIFETIME has to hold.")
+        yield an_error(4, "0 < GRACE_PERIOD < ACCESS_LIFETIME has to hold.")
 
 
 def _check_polling(conf: Conf) -> Iterator[CheckMessage]:
     if not timedelta() < conf.poll_interval <= conf.max_staleness:
-        yield _error(5, "0 < POLL_INTERVAL <= MAX_STALENESS has to hold.")
+        yield an_error(5, "0 < POLL_INTERVAL <= MAX_STALENESS has to hold.")
 
 
 def _check_signing_keys(conf: Conf) -> Iterator[CheckMessage]:
     if any(len(force_bytes(key)) < MIN_KEY_BYTES for key in conf.signing_keys):
-        yield _error(6, f"each of SIGNING_KEYS needs {MIN_KEY_BYTES} bytes or more.")
+        yield an_error(6, f"each of SIGNING_KEYS needs {MIN_KEY_BYTES} bytes or more.")
     if len(set(conf.signing_keys)) < len(conf.signing_keys):
-        yield _error(6, "no two of SIGNING_KEYS may be equal.")
+        yield an_error(6, "no two of SIGNING_KEYS may be equal.")
 
 
 def _check_transports(conf: Conf) -> Iterator[CheckMessage]:
     if not conf.transports or set(conf.transports) - {HEADER, COOKIE}:
-        yield _error(7, f"TRANSPORTS takes {HEADER!r}, {COOKIE!r} or both.")
+        yield an_error(7, f"TRANSPORTS takes {HEADER!r}, {COOKIE!r} or both.")
     if conf.default_transport not in conf.transports:
-        yield _error(7, "DEFAULT_TRANSPORT has to be one of TRANSPORTS.")
+        yield an_error(7, "DEFAULT_TRANSPORT has to be one of TRANSPORTS.")
 
 
 def _check_network(conf: Conf) -> Iterator[CheckMessage]:
     if not 8 <= conf.ipv4_prefix <= 32:
-        yield _error(8, "IPV4_PREFIX has to be between 8 and 32.")
+        yield an_error(8, "IPV4_PREFIX has to be between 8 and 32.")
     if not 16 <= conf.ipv6_prefix <= 128:
-        yield _error(8, "IPV6_PREFIX has to be between 16 and 128.")
+        yield an_error(8, "IPV6_PREFIX has to be between 16 and 128.")
 
 
 def _check_proxies(conf: Conf) -> Iterator[CheckMessage]:
@@ -139,23 +82,23 @@ def _check_proxies(conf: Conf) -> Iterator[CheckMessage]:
             proxy_count=conf.trusted_proxy_count, proxy_list=list(conf.trusted_proxies)
         )
     except ValueError as error:
-        yield _error(9, f"TRUSTED_PROXY_COUNT or TRUSTED_PROXIES: {error}.")
+        yield an_error(9, f"TRUSTED_PROXY_COUNT or TRUSTED_PROXIES: {error}.")
     if conf.trusted_proxies and conf.trusted_proxy_count:
-        yield _error(9, "set TRUSTED_PROXY_COUNT or TRUSTED_PROXIES, not both.")
+        yield an_error(9, "set TRUSTED_PROXY_COUNT or TRUSTED_PROXIES, not both.")
 
 
 def _check_numbers(conf: Conf) -> Iterator[CheckMessage]:
     if conf.session_limit is not None and conf.session_limit < 1:
-        yield _error(10, "SESSION_LIMIT has to be at least 1, or None.")
+        yield an_error(10, "SESSION_LIMIT has to be at least 1, or None.")
     if conf.token_history < 1:
-        yield _error(10, "TOKEN_HISTORY has to be at least 1.")
+        yield an_error(10, "TOKEN_HISTORY has to be at least 1.")
     if conf.epoch < 0:
-        yield _error(10, "EPOCH has to be 0 or more.")
+        yield an_error(10, "EPOCH has to be 0 or more.")
 
 
 def _check_retention(conf: Conf) -> Iterator[CheckMessage]:
     if conf.retention < conf.access_lifetime + conf.max_staleness + CLOCK_SKEW:
-        yield _error(
+        yield an_error(
             11, "RETENTION has to be longer than ACCESS_LIFETIME and MAX_STALENESS."
         )
 
@@ -170,19 +113,19 @@ def _check_rates(conf: Conf) -> Iterator[CheckMessage]:
         except (ValueError, KeyError, IndexError):
             limit = 0
         if limit is not None and limit < 1:
-            yield _error(12, f"{name.upper()} has to look like '20/min', or be None.")
+            yield an_error(12, f"{name.upper()} has to look like '20/min', or be None.")
 
 
 def _check_exempt_paths(conf: Conf) -> Iterator[CheckMessage]:
     if not all(path.startswith("/") and path != "/" for path in conf.exempt_paths):
-        yield _error(13, "each of EXEMPT_PATHS starts with '/', and is not all of it.")
+        yield an_error(13, "each of EXEMPT_PATHS starts with '/', and goes on.")
 
 
 def _check_texts(conf: Conf) -> Iterator[CheckMessage]:
     # Every token holds both, and JSON spells other letters by twelve characters each.
     for text in (conf.issuer, conf.audience):
         if not (1 <= len(text) <= 200 and text.isascii()):
-            yield _error(14, "ISSUER and AUDIENCE take 1 to 200 ASCII characters.")
+            yield an_error(14, "ISSUER and AUDIENCE take 1 to 200 ASCII characters.")
 
 
 _CHECKS: tuple[Callable[[Conf], Iterator[CheckMessage]], ...] = (

@@ -38,7 +38,11 @@ def crew(request: Any, level: Level, django_db_blocker: Any) -> Iterator[Crew]:
 
 @pytest.mark.parametrize("pair", PAIRS, ids=str)
 def test_invariants_hold_after_every_race(crew, level, pair, deep):
-    """I-1 to I-4, I-8, I-12 to I-14, I-23: Whoever is first, all of them hold."""
+    """
+    I-1 to I-4, I-8, I-12 to I-14, I-23: Whoever is first, all of them hold.
+
+    RT-01, DB-02: On every database, at every isolation level, by threads and processes.
+    """
     figure = f"on {connection.vendor}, {level.name}, {type(crew).__name__.lower()}"
     for situation in pair.situations() * (_DEEP_ROUNDS if deep else 1):
         aftermath = race(crew, pair, situation)

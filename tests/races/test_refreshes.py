@@ -32,7 +32,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @several_times
 def test_one_of_many_gets_the_successor(first, isolation, attempt):
-    """I-4: Of N presentations one is answered in full, the others with access only."""
+    """I-4, RT-01: Of N presentations one is answered in full, the others not."""
     outcomes = race(*times(THREADS, present, first))
 
     assert kinds(outcomes) == {TokenPair}
