@@ -1,0 +1,1 @@
+"""Faults: workers, connections, servers, disks, caches and clocks that fail."""

@@ -1,0 +1,1 @@
+"""Clients, thieves, staff and time, doing whatever they like to the services."""

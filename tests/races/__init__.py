@@ -1,0 +1,1 @@
+"""Races: every operation against every other, on connections of their own."""
