@@ -31,8 +31,8 @@ def _target(module: str, *tests: str) -> Target:
 CODECS_AND_RULES = (
     _target("rotation/rules", "rotation"),
     _target("rotation/values", "rotation"),
-    _target("tokens/refresh", "tokens_refresh"),
-    _target("tokens/access", "tokens_access"),
+    _target("tokens/refresh", "tokens_secrecy", "tokens_refresh"),
+    _target("tokens/access", "tokens_secrecy", "tokens_access"),
     _target("tokens/keys", "tokens_keys", "tokens_refresh"),
 )
 
