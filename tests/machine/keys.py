@@ -14,7 +14,7 @@ IDLE = timedelta(days=2)
 ABSOLUTE = timedelta(days=5)
 RETENTION = timedelta(days=1)
 POLL = timedelta(seconds=5)
-LIMIT = 4
+LIMIT = 3
 HISTORY = 3
 
 

@@ -38,7 +38,7 @@ DEEP = settings(
     print_blob=True,
 )
 # To find a story is enough, where it need not be told well.
-BRIEF = settings(BOUNDED, phases=[Phase.generate])
+BRIEF = settings(BOUNDED, max_examples=600, phases=[Phase.generate])
 
 
 def stories_of(number: int) -> list[list[tuple[Any, ...]]]:
