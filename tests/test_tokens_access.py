@@ -119,6 +119,21 @@ def test_no_two_tokens_are_equal():
     assert len(tokens) == 50
 
 
+def test_a_token_has_72_bits_of_its_own():
+    """The token's id is of nine random bytes: enough to tell two apart, and short."""
+    payload = decode(encode_access(CLAIMS).split(".")[1])
+
+    assert len(payload["jti"]) == 12
+
+
+@pytest.mark.parametrize("generation", [0, 253_402_300_799])
+def test_a_generation_is_read_up_to_either_end(generation):
+    """TF-06: The first generation is as good as the last that could be."""
+    claims = replace(CLAIMS, generation=generation)
+
+    assert decode_access(encode_access(claims), NOW) == claims
+
+
 def test_a_token_fits_into_a_kilobyte():
     """TF-09: With four networks and a long user id a token is at most 1 KB long."""
     networks = tuple(

@@ -331,3 +331,11 @@ def _refiltered(value: str, *, at: int, content: bytes) -> str:
     filter_key = get_key_ring().first.filter
     token[50:58] = hmac.digest(filter_key, bytes(token[:50]), "sha256")[:8]
     return spell(token)
+
+
+def test_user_and_secret_are_never_taken_for_each_other():
+    """What a token is verified against is given by name."""
+    token = decode_refresh(mint())
+
+    with pytest.raises(TypeError):
+        verify_refresh(token, "41", SECRET)

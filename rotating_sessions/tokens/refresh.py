@@ -58,7 +58,7 @@ class DecodedRefresh:
     generation: int
     issued_at: datetime
     digest: bytes = field(repr=False)
-    key: SigningKey = field(repr=False)
+    key: SigningKey
     header: bytes = field(repr=False)
     tag: bytes = field(repr=False)
 
