@@ -102,7 +102,6 @@ def decode_access(value: str, now: datetime) -> AccessClaims:
     return claims
 
 
-@sensitive_variables()
 def _verified_payload(value: str) -> Mapping[str, Any]:
     conf = get_conf()
     key = _find_key(jwt.get_unverified_header(value))
