@@ -319,6 +319,14 @@ def test_no_token_goes_unsigned(alg, tag):
         decode_access(f"{header}.{payload}.{tag}", NOW)
 
 
+def test_only_the_clock_of_the_caller_counts():
+    """I-17: A token of another century is good in that century, whatever now is."""
+    later = timedelta(days=36_525)
+    claims = replace(CLAIMS, issued_at=ISSUED_AT + later, expires_at=EXPIRES_AT + later)
+
+    assert decode_access(encode_access(claims), NOW + later) == claims
+
+
 @pytest.mark.parametrize(
     ("now", "good"),
     [(EXPIRES_AT - TICK, True), (EXPIRES_AT, False), (EXPIRES_AT + SECOND, False)],
