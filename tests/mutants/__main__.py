@@ -1,8 +1,8 @@
 """
 Run the mutants and print who survived: `python -m tests.mutants [--deep]`.
 
-Bounded: the rules and the codecs, by the operators that tell most. Deep: these and the
-services, by all operators. Fails for a survivor that `survivors` does not explain.
+Bounded: the rules and the codecs, by the operators that tell most. Deep: these by all
+operators, and the services. Fails for a survivor that `survivors` does not explain.
 """
 
 from __future__ import annotations
@@ -33,19 +33,18 @@ _COPIED = ("pyproject.toml", "rotating_sessions", "tests", "example_project")
 def main() -> int:
     """Return the exit status: 1 where a mutant survived unexplained."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--deep", action="store_true", help="every operator, services")
+    parser.add_argument("--deep", action="store_true", help="services, too")
     parser.add_argument("--only", default="", metavar="TEXT", help="modules with TEXT")
     options = parser.parse_args()
     # Each copy has a database of its own, in its own folder.
     os.environ.pop("TOX_ENV_DIR", None)
-    targets = CODECS_AND_RULES + (SERVICES if options.deep else ())
-    chosen = [target for target in targets if options.only in target.module]
+    wanted = (lambda _name: True) if options.deep else is_telling
+    runs = [(target, wanted) for target in CODECS_AND_RULES]
+    runs += [(target, is_telling) for target in SERVICES if options.deep]
+    chosen = [run for run in runs if options.only in run[0].module]
     with _copies(os.cpu_count() or 1) as copies:
-        _make_sure_that_tests_pass(chosen, copies)
-        outcomes = [
-            _judge(target, copies, (lambda _name: True) if options.deep else is_telling)
-            for target in chosen
-        ]
+        _make_sure_that_tests_pass([target for target, _ in chosen], copies)
+        outcomes = [_judge(target, copies, wanted) for target, wanted in chosen]
     total = sum(outcomes, Counter())
     for kind in ("killed", "survived, explained", "survived"):
         print(f"figure: mutants {kind}: {total[kind]:,}")

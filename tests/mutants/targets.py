@@ -38,14 +38,14 @@ CODECS_AND_RULES = (
 
 # Whoever survives of these is explained in `survivors`.
 SERVICES = (
-    _target("services/answering", "services_refresh", "signals", "invariants"),
-    _target("services/login", "services_login", "signals", "invariants"),
+    _target("services/answering", "services_refresh", "signals"),
+    _target("services/login", "services_login", "signals"),
     _target("services/purge", "services_purge"),
     _target("services/reading", "services_reading", "services_refresh"),
-    _target("services/refresh", "services_refresh", "invariants"),
+    _target("services/refresh", "services_refresh"),
     _target("services/revocation", "services_revocation", "signals"),
     _target("services/transactions", "services_transactions"),
-    _target("services/use", "services_use", "invariants"),
+    _target("services/use", "services_use"),
 )
 
 # An operator of the same kind, replaced at the same place, dies by the same test: of
