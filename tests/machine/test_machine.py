@@ -32,7 +32,7 @@ BOUNDED = settings(
 )
 DEEP = settings(
     BOUNDED,
-    max_examples=3_000,
+    max_examples=1_000,
     stateful_step_count=80,
     derandomize=False,
     print_blob=True,

@@ -21,7 +21,7 @@ from tests.races.stage import Situation, set_stage
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-_DEEP_ROUNDS = 50
+_DEEP_ROUNDS = 10
 _CREWS = ["threads", "processes"] if connection.vendor == "sqlite" else ["threads"]
 
 
