@@ -18,7 +18,7 @@ from tests.factories import UserFactory
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --deep: the same tests, over far more states, rounds or inputs."""
-    parser.addoption("--deep", action="store_true", help="run for many minutes, not one")
+    parser.addoption("--deep", action="store_true", help="run for longer")
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

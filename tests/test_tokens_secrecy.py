@@ -1,4 +1,8 @@
-"""Error reports about the codecs, and what hands them tokens: no token is in them."""
+"""
+Error reports about the codecs, and about what works with tokens: none is in them.
+
+One mark is enough for all that a function calls: Django looks for it up the stack.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,16 @@ from django.utils import timezone
 from django.views.debug import ExceptionReporter
 
 from rotating_sessions.services import end_proven_session, refresh_session
-from rotating_sessions.services.reading import prove_refresh
 from rotating_sessions.tokens.access import decode_access, encode_access
 from rotating_sessions.tokens.refresh import (
     decode_refresh,
     digest_refresh,
     encode_refresh,
 )
-from tests.acting import client_at
+from tests.acting import client_at, log_in, present
+from tests.browsing import database_down
+
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Canary(str):
@@ -47,21 +53,39 @@ CANARY: Any = Canary("\ud800")
         ),
         lambda: decode_refresh(CANARY),
         lambda: digest_refresh(CANARY),
-        lambda: prove_refresh(CANARY),
         lambda: refresh_session(CANARY, client=client_at(), transport="header"),
         lambda: end_proven_session(CANARY, reason=CANARY),
     ],
 )
 def test_no_error_report_shows_what_a_codec_works_on(work: Callable[[], object]):
     """LG-01: Where work on a token fails, the report hides the variables of it."""
+    assert "plain sight" not in report_of(work)
+
+
+def report_of(work: Callable[[], object]) -> str:
+    """Return what a report shows of the package's own variables, where work fails."""
     with pytest.raises(Exception) as failure:  # noqa: PT011 - whichever, it is reported
         work()
-
-    reporter = ExceptionReporter(None, *failure._excinfo)
-    frames = {
-        frame["function"]: str(frame["vars"])
-        for frame in reporter.get_traceback_frames()
+    frames = [
+        frame
+        for frame in ExceptionReporter(None, *failure._excinfo).get_traceback_frames()
         if frame["tb"].tb_frame.f_globals["__name__"].startswith("rotating_sessions.")
-    }
+    ]
     assert frames
-    assert [name for name, shown in frames.items() if "plain sight" in shown] == []
+    return str([frame["vars"] for frame in frames])
+
+
+def test_no_error_report_shows_the_token_of_a_login_that_failed(rf, user):
+    """LG-01: Where a new session cannot be stored, the report hides its token."""
+    with database_down(only="rotating_sessions_refreshtoken"):
+        report = report_of(lambda: log_in(rf, user))
+
+    assert "rsrt_" not in report
+
+
+def test_no_error_report_shows_the_token_of_a_refresh_that_failed(first):
+    """LG-01: Where a successor cannot be stored, the report hides it."""
+    with database_down(only="rotating_sessions_refreshtoken"):
+        report = report_of(lambda: present(first))
+
+    assert "rsrt_" not in report

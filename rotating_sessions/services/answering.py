@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
-from django.views.decorators.debug import sensitive_variables
-
 from rotating_sessions.clients import Client
 from rotating_sessions.conf import get_conf
 from rotating_sessions.models import RefreshToken, SessionFamily
@@ -41,7 +39,6 @@ class Turn:
     now: datetime
 
 
-@sensitive_variables()
 def issue(turn: Turn) -> TokenPair | None:
     """Make the decision's successor the newest token, and answer with it."""
     family, now = turn.family, turn.now
@@ -88,7 +85,6 @@ def keep(turn: Turn) -> TokenPair | None:
     return mint_pair(family, generation=generation, refresh=None, now=turn.now)
 
 
-@sensitive_variables()
 def mint_pair(
     family: SessionFamily, *, generation: int, refresh: str | None, now: datetime
 ) -> TokenPair:
@@ -142,7 +138,6 @@ def remember_network(networks: str, client: Client) -> str:
     return " ".join([*others, hashes[0]][-_MAX_NETWORKS:])
 
 
-@sensitive_variables()
 def _compare_and_set(turn: Turn, changes: dict[str, object]) -> bool:
     """Write the changes if the row is still the one that was decided on."""
     family = turn.family

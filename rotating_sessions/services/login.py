@@ -102,7 +102,6 @@ def announce_login(request: HttpRequest, user: AbstractBaseUser) -> None:
         raise InvalidCredentials from error
 
 
-@sensitive_variables()
 def _start(
     request: HttpRequest, user: AbstractBaseUser, transport: str, now: datetime
 ) -> TokenPair:
@@ -121,7 +120,6 @@ def _start(
     return mint_pair(family, generation=0, refresh=refresh, now=now)
 
 
-@sensitive_variables()
 def _create_family(
     user: AbstractBaseUser, client: Client, transport: str, now: datetime
 ) -> tuple[SessionFamily, str]:
@@ -156,7 +154,6 @@ def _create_family(
     return family, token
 
 
-@sensitive_variables()
 def _replace_session(request: HttpRequest, new: SessionFamily, now: datetime) -> None:
     """End the session that this browser already has of the same user."""
     cookie = read_refresh_cookie(request)

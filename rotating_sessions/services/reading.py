@@ -9,7 +9,6 @@ from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.utils import timezone
-from django.views.decorators.debug import sensitive_variables
 
 from rotating_sessions.exceptions import InvalidToken
 from rotating_sessions.models import SessionFamily, SessionFamilyQuerySet
@@ -82,7 +81,6 @@ def find_user(claims: AccessClaims) -> AbstractBaseUser | None:
     return cast(AbstractBaseUser, family.user)
 
 
-@sensitive_variables()
 def prove_refresh(value: str) -> SessionFamily:
     """
     Return the family that a refresh token proves to belong to.

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.mutants.mutation import Mutant, find_mutants
-from tests.mutants.survivors import EXPLAINED
+from tests.mutants.survivors import explanations
 from tests.mutants.targets import CODECS_AND_RULES, SERVICES, Target, is_telling
 
 # Seconds. The tests of one target take a few; whoever makes them hang is noticed.
@@ -65,7 +65,7 @@ def main() -> int:
 
 
 def _judge(run: _Run, copies: queue.Queue[Path]) -> Counter[str]:
-    target = run.target
+    target, explained = run.target, explanations()
     mutants = list(find_mutants(Path(target.module), run.wanted))[:: run.step]
     outcome: Counter[str] = Counter()
     with ThreadPoolExecutor(copies.qsize()) as pool:
@@ -73,8 +73,8 @@ def _judge(run: _Run, copies: queue.Queue[Path]) -> Counter[str]:
         for mutant, survived in zip(mutants, alive, strict=True):
             kind = "killed"
             if survived:
-                known = (target.module, mutant.change) in EXPLAINED
-                kind = "survived, explained" if known else "survived"
+                reason = explained.get((target.module, mutant.change))
+                kind = "survived, explained" if reason else "survived"
                 print(f"{kind}: {target.module}: {mutant.change}", flush=True)
             outcome[kind] += 1
     print(f"{target.module}: {dict(outcome)}", flush=True)

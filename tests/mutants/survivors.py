@@ -1,13 +1,17 @@
-"""Mutants that survive, each with the reason why no test can, or need, notice it."""
+"""Mutants that survive with a reason: `survivors.toml` has them."""
 
 from __future__ import annotations
 
-__all__ = ["EXPLAINED"]
+import tomllib
+from pathlib import Path
 
-# By module and change, so that a reason outlives a line that moves.
-EXPLAINED: dict[tuple[str, str], str] = {
-    (
-        "rotating_sessions/tokens/refresh.py",
-        "os.urandom(16),  ->  os.urandom( 17),",
-    ): "`struct` cuts the nonce to the sixteen bytes of its field.",
-}
+__all__ = ["explanations"]
+
+
+def explanations() -> dict[tuple[str, str], str]:
+    """Return why a mutant need not be noticed, by its module and what it changes."""
+    text = Path(__file__).with_suffix(".toml").read_text()
+    return {
+        (known["module"], known["change"]): known["reason"]
+        for known in tomllib.loads(text)["survivor"]
+    }
