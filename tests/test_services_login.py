@@ -40,7 +40,7 @@ from tests.acting import (
     twin_of,
     use,
 )
-from tests.browsing import FIREFOX, HOME
+from tests.browsing import FIREFOX, HOME, database_down
 from tests.factories import PASSWORD, SessionFamilyFactory, UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -426,6 +426,17 @@ def test_lowered_limit_applies_at_the_next_login(rf, user, settings, clock):
     pairs.append(log_in(rf, user))
 
     assert reasons(*pairs) == [*["session_limit"] * 4, ""]
+
+
+def test_login_is_good_though_the_limit_could_not_be_enforced(rf, user, limited):
+    """AC-07: The session is committed: what fails after that fails no login."""
+    pairs = [log_in(rf, user) for _ in range(2)]
+
+    with database_down(only="COALESCE"):
+        pairs.append(log_in(rf, user))
+
+    assert reasons(*pairs) == ["", "", ""]
+    assert present(pairs[2]).refresh
 
 
 def test_no_limit_ends_nothing(rf, user, settings):
