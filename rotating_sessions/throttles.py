@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import unicodedata
 from hashlib import sha256
+from string import ascii_letters, digits
 from typing import Any, Protocol
 
 from django.views.decorators.debug import sensitive_variables
@@ -25,6 +27,9 @@ __all__ = [
 
 # The only letters that MariaDB's Unicode collations take for nothing.
 _WEIGHTLESS = "\u1cf2\u1cf3\ufe73"
+
+# What the names of Latin letters say, of small ones above others and of those in boxes.
+_LATIN = re.compile("LATIN|MODIFIER LETTER|SQUARED")
 
 
 class ThrottledView(Protocol):
@@ -92,10 +97,22 @@ def throttled_login(network: str | None, name: str) -> str:
 
     MySQL and MariaDB compare names without case and accents and, by some collations,
     without strokes and the script of digits; what is no letter or digit may not count.
+    Names with what only a collation knows to be Latin, or a digit, count as one name:
+    so all spellings of a name together buy it one more rate, and not a rate each.
     """
     spelled = unicodedata.normalize("NFKD", name)
+    if any(_is_ambiguous(char) for char in spelled):
+        # No other name is counted by this, of which only letters and digits are left.
+        return f"{network}|?"
     letters = "".join(char for char in spelled if _counts(char)).casefold()
     return f"{network}|" + "".join(_base(char) for char in letters)
+
+
+def _is_ambiguous(char: str) -> bool:
+    """Tell whether a collation may take it for ASCII, its name not saying for what."""
+    is_number = unicodedata.category(char)[0] == "N"
+    is_latin = _LATIN.search(unicodedata.name(char, "")) is not None
+    return (is_number or is_latin) and _base(char) not in _ASCII
 
 
 def _counts(char: str) -> bool:
@@ -110,3 +127,6 @@ def _base(char: str) -> str:
     if digit is not None:
         return str(digit)
     return unicodedata.name(char, char).partition(" WITH ")[0]
+
+
+_ASCII = frozenset(map(_base, ascii_letters + digits))

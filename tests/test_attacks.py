@@ -175,6 +175,43 @@ def test_spellings_of_a_name_are_counted_together(api, settings, spelling):
     assert response.status_code == 429
 
 
+@pytest.mark.parametrize(
+    "spellings",
+    [
+        # MariaDB's utf8mb4_general_ci, then Unicode's order in its versions.
+        ["je\u00df1", "jes\u00df1", "\u1e9eame1"],
+        ["d\u0131di", "did\u0131", "d\u0131d\u0131"],
+        ["jess\u3021", "jess\u17f1", "jess\u09f4", "jess\u0f2a"],
+        ["j\u0364ss1", "\u01f3j\u0364ss1", "j\U0001f174ss1", "\U0001f195man"],
+        ["mich\u00e6l", "mi\u0368hael", "MICH\u00c6L", "micha\u02aal"],
+    ],
+)
+def test_spellings_beyond_telling_are_counted_as_one(api, settings, spellings):
+    """TH-03: Letters of which only a collation knows what they are buy one rate."""
+    settings.ROTATING_SESSIONS = {"LOGIN_RATE": "1/min"}
+
+    statuses = [
+        api.send("/auth/login/", {"username": name, "password": "wrong"}).status_code
+        for name in spellings
+    ]
+
+    assert statuses == [401] + [429] * (len(spellings) - 1)
+
+
+@pytest.mark.parametrize(
+    "name", ["\u0430\u043d\u043d\u0430", "\u5f20\u4f1f", "\u0142ukasz"]
+)
+def test_names_of_other_scripts_are_counted_by_themselves(api, settings, name):
+    """TH-03: Whoever's name is not spelled like an ASCII one shares no rate."""
+    settings.ROTATING_SESSIONS = {"LOGIN_RATE": "1/min"}
+    for other in ("je\u00df1", "anna", "\u738b\u4f1f"):
+        api.send("/auth/login/", {"username": other, "password": "wrong"})
+
+    response = api.send("/auth/login/", {"username": name, "password": "wrong"})
+
+    assert response.status_code == 401
+
+
 @pytest.mark.parametrize("path", ["/auth/refresh/", "/auth/logout/"])
 def test_tossed_cookie_does_not_make_the_browser_forget_its_own(api, path):
     """CK-08: A sibling site's form with a cookie it planted fails the CSRF check."""
