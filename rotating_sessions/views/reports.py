@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 from django.conf import settings
 from django.http import HttpRequest
-from django.views.debug import SafeExceptionReporterFilter
+from django.views.debug import get_exception_reporter_filter
 
 __all__ = ["hide_variables"]
-
-
-class _AlwaysHiding(SafeExceptionReporterFilter):
-    """Django's filter, which by itself shows everything under DEBUG."""
-
-    def is_active(self, request: HttpRequest | None) -> bool:
-        """Hide what is marked by `sensitive_variables`, whatever DEBUG says."""
-        return True
 
 
 def hide_variables(request: HttpRequest) -> None:
     """
     Hide tokens in the variables that the error page shows under DEBUG.
 
-    Without DEBUG they are hidden by the site's own filter, which is left in its place.
+    By the site's own filter, which by itself hides them without DEBUG only.
     """
     if settings.DEBUG:
-        request.exception_reporter_filter = _AlwaysHiding()
+        hiding = copy(get_exception_reporter_filter(request))
+        hiding.is_active = _always  # type: ignore[method-assign]
+        request.exception_reporter_filter = hiding
+
+
+def _always(request: HttpRequest | None) -> bool:  # noqa: ARG001 - Django passes it
+    return True
