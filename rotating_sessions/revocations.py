@@ -85,14 +85,16 @@ def poll(now: datetime) -> None:
     A failed query keeps the set in hand, and is tried again after POLL_INTERVAL.
 
     Raises:
-        Unavailable: Nothing was loaded yet, or not for MAX_STALENESS: not to know is
-            to refuse.
+        Unavailable: Nothing was loaded yet, or not for MAX_STALENESS, and the query
+            fails or takes as long: not to know is to refuse.
     """
     known = _known
     usable = _is_within(known.loaded_at, get_conf().max_staleness, now)
     failures = known.failures
-    if not known.lock.acquire(timeout=_patience(known, now) if usable else -1):
-        return
+    if not known.lock.acquire(timeout=_patience(known, now, usable=usable)):
+        if usable:
+            return
+        raise Unavailable
     try:
         if not usable and known.failures > failures:
             # It failed while this request waited: those in the queue do not each wait
@@ -110,8 +112,11 @@ def poll(now: datetime) -> None:
         known.lock.release()
 
 
-def _patience(known: _Known, now: datetime) -> float:
+def _patience(known: _Known, now: datetime, *, usable: bool) -> float:
     """Return for how many seconds a request waits for one that polls."""
+    if not usable:
+        # A query may hang for ever, where the network drops what it should carry.
+        return get_conf().max_staleness.total_seconds()
     # Had it begun when it was due, it would be done. The process sat idle, and what was
     # revoked in that time, however long ago, is not in the set; or the query hangs, and
     # what cannot be known is a matter of MAX_STALENESS.

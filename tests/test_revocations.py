@@ -376,6 +376,39 @@ def test_after_idle_time_nobody_goes_on_with_an_old_set(monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
+def test_poll_that_hangs_for_ever_is_a_poll_that_fails(settings):
+    """RV-07, I-18: Who knows nothing is refused, although the query never returns."""
+    settings.ROTATING_SESSIONS = {"POLL_INTERVAL": TICK, "MAX_STALENESS": SECOND / 10}
+    asked, answered, refusals = Event(), Event(), []
+
+    def hang(execute: Any, *args: Any) -> Any:
+        asked.set()
+        assert answered.wait(20)
+        return execute(*args)
+
+    def poll_and_hang() -> None:
+        with connection.execute_wrapper(hang):
+            revocations.poll(NOW)
+
+    def poll() -> None:
+        try:
+            revocations.poll(NOW)
+        except Unavailable as error:
+            refusals.append(error)
+
+    first = run_in_thread(poll_and_hang)
+    assert asked.wait(20)
+    second = run_in_thread(poll)
+    second.join(5)
+    refused = len(refusals)
+
+    answered.set()
+    first.join(20)
+    second.join(20)
+    assert refused == 1
+
+
+@pytest.mark.django_db(transaction=True)
 def test_threads_that_know_nothing_wait_for_one_query():
     """RV-05: Of the threads that start together one loads the set for all of them."""
     family_id = revoked(NOW)
