@@ -5,18 +5,21 @@ from __future__ import annotations
 import hmac
 import json
 from base64 import urlsafe_b64encode
+from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import jwt
 import pytest
 from django.db import connection
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from rotating_sessions import revocations
+from rotating_sessions.exceptions import Unavailable
 from rotating_sessions.middleware import RotatingSessionMiddleware
 from rotating_sessions.models import RevokedReason, SessionFamily
 from rotating_sessions.tokens.access import decode_access
@@ -499,6 +502,29 @@ def test_user_unreadable_in_another_middleware_is_503(api, user, settings, debug
 def test_fault_of_another_middleware_is_its_own(api, user, settings):
     """A 500 that has nothing to do with reading the user stays one."""
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tests.views.name_the_user"]
+    api.log_in(user, "cookie")
+    api.raise_request_exception = False
+
+    response = api.get("/broken/")
+
+    assert response.status_code == 500
+
+
+def read_twice(get_response: Any) -> Any:
+    """Read the user in a middleware that tries again where the database fails."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        with database_down("auth_user"), suppress(Unavailable):
+            request.user.get_username()
+        request.user.get_username()
+        return get_response(request)
+
+    return middleware
+
+
+def test_fault_after_the_user_was_read_at_last_is_its_own(api, user, settings):
+    """A failure that was got over does not turn a later fault into a 503."""
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.read_twice"]
     api.log_in(user, "cookie")
     api.raise_request_exception = False
 

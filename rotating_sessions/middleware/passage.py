@@ -73,6 +73,7 @@ def _attach_user(request: HttpRequest, family: AccessClaims | None) -> None:
         except Unavailable as error:
             request.session_failure = error  # type: ignore[attr-defined]
             raise
+        request.session_failure = None  # type: ignore[attr-defined]
         return user or AnonymousUser()
 
     user = SimpleLazyObject(read)
