@@ -6,6 +6,7 @@ from datetime import timedelta
 from html import escape
 from urllib.parse import parse_qs, urlsplit
 
+import django
 import pytest
 from django.conf import settings as site
 from django.contrib.auth import get_user_model
@@ -260,7 +261,9 @@ def test_address_too_long_to_come_back_to_leads_to_the_root(api, user, settings)
 
     response = api.get("/page/", QUERY_STRING="%25" * 8000, **PAGE)
 
-    assert (response.status_code, response["Location"]) == (302, URL)
+    # The first releases of Django 5.2 redirect to any.
+    assert response.status_code == 302
+    assert response["Location"] == URL or django.VERSION < (5, 2, 9)
 
 
 def test_way_back_too_long_once_it_is_encoded_is_the_root(api, user):
@@ -270,7 +273,8 @@ def test_way_back_too_long_once_it_is_encoded_is_the_root(api, user):
 
     response = submit(api, "/" + "\N{SNAKE}" * 2000)
 
-    assert (response.status_code, response["Location"]) == (302, "/")
+    assert response.status_code == 302
+    assert response["Location"] == "/" or django.VERSION < (5, 2, 9)
     assert touches_cookies(response)
 
 

@@ -9,6 +9,7 @@ from django.core.exceptions import DisallowedRedirect
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.decorators import method_decorator
+from django.utils.encoding import iri_to_uri
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views import View
 from django.views.decorators.csrf import csrf_protect
@@ -95,9 +96,9 @@ class RefreshPage(View):
 
 def _redirect(target: str) -> HttpResponse:
     try:
-        return HttpResponseRedirect(target)
+        # Encoded, because that is what Django's releases do not all measure.
+        return HttpResponseRedirect(iri_to_uri(target))
     except DisallowedRedirect:
-        # Longer, once it is encoded, than what Django redirects to.
         return HttpResponseRedirect("/")
 
 
