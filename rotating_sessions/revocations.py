@@ -105,7 +105,8 @@ def poll(now: datetime) -> None:
     except Error as error:
         known.tried_at = now
         known.failures += 1
-        report("revocations_stale", level=logging.WARNING)
+        kind = type(error).__name__
+        report("revocations_stale", level=logging.WARNING, error=kind)
         if not usable:
             raise Unavailable from error
     finally:

@@ -47,7 +47,7 @@ EVENTS = {
     "address_unknown": set(),
     "cookie_refused": {"cookie"},
     "database_failure": set(),
-    "revocations_stale": set(),
+    "revocations_stale": {"error"},
     "throttle_unavailable": {"scope"},
 }
 

@@ -335,3 +335,12 @@ def test_no_answer_may_be_sniffed(api, user, settings):
         assert response["X-Content-Type-Options"] == "nosniff"
         assert response["Cache-Control"] == "no-store"
         assert response["Content-Type"] == "application/json"
+
+
+def test_login_that_cannot_be_announced_begins_no_session(api, user):
+    """Where Django cannot note the login there is no session that nobody holds."""
+    with database_down("UPDATE"):
+        response = api.send(LOGIN, credentials(user))
+
+    assert refusal(response) == (503, "unavailable")
+    assert not SessionFamily.objects.exists()

@@ -95,12 +95,13 @@ class LoginView(Endpoint):
                 request=django_request(request),
             )
             raise InvalidCredentials
+        # Before there is a session: one that is begun has to be handed out.
+        announce_login(django_request(request), user)
         try:
             pair = start_session(django_request(request), user, transport=transport)
         except IntegrityError as error:
             # The user was deleted while the password was checked.
             raise InvalidCredentials from error
-        announce_login(django_request(request), user)
         if transport == COOKIE:
             rotate_token(django_request(request))
         return _answer_with(pair)
