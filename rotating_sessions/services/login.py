@@ -114,8 +114,11 @@ def _start(
     _replace_session(request, family, now)
     if get_conf().session_limit is not None:
         # Once committed: whoever commits last sees all the others, so that no lock has
-        # to be held for it, at whichever isolation level.
-        enforce = partial(_enforce_session_limit, user.pk)
+        # to be held for it, at whichever isolation level. No `partial`: Django 5.2 can
+        # only report the failure of what has a name.
+        def enforce() -> None:
+            _enforce_session_limit(user.pk)
+
         transaction.on_commit(enforce, using=write_database(), robust=True)
     return mint_pair(family, generation=0, refresh=refresh, now=now)
 
