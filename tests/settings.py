@@ -8,8 +8,9 @@ from typing import Any
 
 import dj_database_url
 
-# tox gives each environment a folder of its own: no two runs share a database.
+# tox gives each environment a folder and a name: no two runs share a database.
 FILES = Path(os.environ.get("TOX_ENV_DIR") or Path(__file__).parent.parent)
+_name = os.environ.get("TOX_ENV_NAME", "rotating_sessions").replace("-", "_")
 
 DATABASES: dict[str, dict[str, Any]] = {
     "default": {**dj_database_url.config(default=f"sqlite:///{FILES / 'db.sqlite3'}")}
@@ -31,8 +32,8 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
 DATABASES["default"]["TEST"] = {
     # A file, because each thread would see a memory database of its own.
     "sqlite3": {"NAME": FILES / "test.sqlite3"},
-    "mysql": {"CHARSET": "utf8mb4"},
-    "postgresql": {},
+    "mysql": {"NAME": f"test_{_name}", "CHARSET": "utf8mb4"},
+    "postgresql": {"NAME": f"test_{_name}"},
 }[_vendor]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

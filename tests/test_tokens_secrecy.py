@@ -15,6 +15,7 @@ from django.views.debug import ExceptionReporter
 
 from rotating_sessions.services import end_proven_session, refresh_session
 from rotating_sessions.tokens.access import decode_access, encode_access
+from rotating_sessions.tokens.keys import get_key_ring
 from rotating_sessions.tokens.refresh import (
     decode_refresh,
     digest_refresh,
@@ -73,6 +74,13 @@ def report_of(work: Callable[[], object]) -> str:
     ]
     assert frames
     return str([frame["vars"] for frame in frames])
+
+
+def test_an_error_report_shows_what_nothing_hides():
+    """A network is no secret: where it cannot be hashed, the report shows it."""
+    report = report_of(lambda: get_key_ring().hash_network(CANARY))
+
+    assert "plain sight" in report
 
 
 def test_no_error_report_shows_the_token_of_a_login_that_failed(rf, user):

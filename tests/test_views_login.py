@@ -344,3 +344,19 @@ def test_login_that_cannot_be_announced_begins_no_session(api, user):
 
     assert refusal(response) == (503, "unavailable")
     assert not SessionFamily.objects.exists()
+
+
+def test_user_deleted_by_who_hears_of_the_login_is_not_logged_in(api, user):
+    """AC-04: Who is gone when the session would begin has no credentials."""
+
+    def delete(sender: type, user: Any, **kwargs: Any) -> None:
+        sender.objects.filter(pk=user.pk).delete()
+
+    user_logged_in.connect(delete)
+    try:
+        response = api.send(LOGIN, credentials(user))
+    finally:
+        user_logged_in.disconnect(delete)
+
+    assert refusal(response) == (401, "invalid_credentials")
+    assert not SessionFamily.objects.exists()
