@@ -304,3 +304,8 @@ def test_a_key_ring_hides_its_keys():
         key = getattr(ring.first, name)
         assert repr(key) not in shown
         assert key.hex() not in shown
+
+
+def test_keys_are_derived_once():
+    """The ring is the same object for as long as the keys in force are the same."""
+    assert get_key_ring() is get_key_ring()
