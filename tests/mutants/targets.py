@@ -39,11 +39,11 @@ CODECS_AND_RULES = (
 # Whoever survives of these is explained in `survivors`.
 SERVICES = (
     _target("services/answering", "services_refresh", "signals"),
-    _target("services/login", "services_login", "signals"),
+    _target("services/login", "services_login", "signals", "tokens_secrecy"),
     _target("services/purge", "services_purge"),
     _target("services/reading", "services_reading", "services_refresh"),
-    _target("services/refresh", "services_refresh"),
-    _target("services/revocation", "services_revocation", "signals"),
+    _target("services/refresh", "services_refresh", "tokens_secrecy"),
+    _target("services/revocation", "services_revocation", "signals", "tokens_secrecy"),
     _target("services/transactions", "services_transactions"),
     _target("services/use", "services_use"),
 )
