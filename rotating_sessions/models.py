@@ -80,6 +80,8 @@ class SessionFamily(models.Model):
         null=True,
         on_delete=models.SET_NULL,
         related_name="session_families",
+        # The index below leads with the user.
+        db_index=False,
     )
     user_pk = models.CharField(_("user id"), max_length=255)
     # Not serialized: a fixture ends the sessions in it, and carries nobody's secret.
@@ -98,7 +100,7 @@ class SessionFamily(models.Model):
     networks = models.CharField(max_length=80, blank=True, editable=False)
 
     auth_time = models.DateTimeField(_("logged in at"))
-    created_at = models.DateTimeField(_("created at"))
+    created_at = models.DateTimeField(_("created at"), db_index=True)
     rotated_at = models.DateTimeField(_("last refresh"), null=True)
     expires_at = models.DateTimeField(_("expires at"), db_index=True)
     idle_at = models.DateTimeField(_("idle deadline"), db_index=True)
@@ -117,6 +119,14 @@ class SessionFamily(models.Model):
         verbose_name_plural = _("sessions")
         default_permissions = ("view",)
         permissions = [("revoke_sessionfamily", _("Can revoke sessions"))]
+        indexes = [
+            # A user's live sessions, and those that were revoked since, without a look
+            # at the ones that ended before. No column of it changes at a refresh.
+            models.Index(
+                fields=["user", "revoked_at", "expires_at"],
+                name="rotating_sessions_by_user",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.device} ({self.id})"
@@ -139,6 +149,8 @@ class RefreshToken(models.Model):
     ip_address = models.GenericIPAddressField(_("address"), null=True)
     user_agent = models.CharField(_("user agent"), max_length=256, blank=True)
     reused_at = models.DateTimeField(_("reused at"), null=True)
+    reused_ip_address = models.GenericIPAddressField(_("reused from"), null=True)
+    reused_user_agent = models.CharField(_("reused by"), max_length=256, blank=True)
 
     class Meta:
         verbose_name = _("refresh token")

@@ -142,9 +142,9 @@ def claims_of(pair: TokenPair) -> AccessClaims:
     return decode_access(pair.access, timezone.now())
 
 
-def use(pair: TokenPair) -> None:
+def use(pair: TokenPair, client: Client | None = None) -> None:
     """Use the access token, as the middleware does at its first sight."""
-    confirm(claims_of(pair))
+    confirm(claims_of(pair), client=client or client_at())
 
 
 def rows_of(pair: TokenPair) -> Any:

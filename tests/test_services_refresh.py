@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -340,15 +341,22 @@ def test_other_token_of_a_known_generation_ends_the_session(second, generation):
 
 
 def test_reuse_marks_the_token_that_came_back(first, second, clock):
-    """The ledger tells staff which of the tokens was replayed, and when."""
+    """The ledger tells staff which of the tokens was replayed, when and by whom."""
     clock.forward(W)
     present(second)
+    thief = replace(client_at("192.0.2.66"), user_agent="curl/8")
 
     with pytest.raises(RefreshTokenReused):
-        present(first)
+        present(first, thief)
 
-    marks = RefreshToken.objects.order_by("generation").values_list("reused_at")
-    assert [mark for (mark,) in marks] == [clock.now, None, None]
+    marks = RefreshToken.objects.order_by("generation").values_list(
+        "reused_at", "reused_ip_address", "reused_user_agent"
+    )
+    assert list(marks) == [
+        (clock.now, "192.0.2.66", "curl/8"),
+        (None, None, ""),
+        (None, None, ""),
+    ]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -13,6 +13,7 @@ from rotating_sessions.signals import refresh_token_reused, session_revoked
 from tests.acting import (
     MOMENT,
     W,
+    client_at,
     columns,
     counted,
     heard,
@@ -77,12 +78,16 @@ def test_use_beside_an_orphan_ends_the_session(first, clock):
     present(first)
 
     with pytest.raises(RefreshTokenReused):
-        use(orphan)
+        use(orphan, client_at("192.0.2.66"))
 
     row = columns(first)
     assert (row["revoked_at"], row["revoked_reason"]) == (clock.now, "reused")
-    marks = RefreshToken.objects.order_by("generation").values_list("reused_at")
-    assert [mark for (mark,) in marks] == [None, clock.now, None]
+    marks = RefreshToken.objects.order_by("generation")
+    assert list(marks.values_list("reused_at", "reused_ip_address")) == [
+        (None, None),
+        (clock.now, "192.0.2.66"),
+        (None, None),
+    ]
 
 
 def test_former_orphan_is_harmless_once_the_family_went_on(first, clock):

@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from rotating_sessions import revocations
 from rotating_sessions.authentication import Visit, identify
+from rotating_sessions.clients import read_client
 from rotating_sessions.exceptions import SessionEnded, SessionError, Unavailable
 from rotating_sessions.middleware.passage import enter, is_exempt, leave
 from rotating_sessions.services import confirm
@@ -60,14 +61,14 @@ class RotatingSessionMiddleware:
             return self._acall(request)
         visit = self._identify(request)
         if self._needs_database(visit):
-            visit = self._consult(visit)
+            visit = self._consult(request, visit)
         response = enter(request, visit) or cast(_Response, self.get_response(request))
         return leave(request, response)
 
     async def _acall(self, request: HttpRequest) -> _Response:
         visit = self._identify(request)
         if self._needs_database(visit):
-            visit = await sync_to_async(self._consult)(visit)
+            visit = await sync_to_async(self._consult)(request, visit)
         response = enter(request, visit)
         if response is None:
             response = await cast(Awaitable[_Response], self.get_response(request))
@@ -96,24 +97,24 @@ class RotatingSessionMiddleware:
         seen = (family.family_id, family.generation) in self._confirmed
         return not seen or revocations.is_due(timezone.now())
 
-    def _consult(self, visit: Visit) -> Visit:
+    def _consult(self, request: HttpRequest, visit: Visit) -> Visit:
         """Return the visit as the database sees it: polled for, and confirmed."""
         family = cast(AccessClaims, visit.family)
         try:
             revocations.poll(timezone.now())
             if revocations.is_revoked(family.family_id):
                 raise SessionEnded
-            self._confirm_once(family)
+            self._confirm_once(family, request)
         except SessionError as refusal:
             return replace(visit, refusal=refusal)
         return visit
 
-    def _confirm_once(self, family: AccessClaims) -> None:
+    def _confirm_once(self, family: AccessClaims, request: HttpRequest) -> None:
         key = (family.family_id, family.generation)
         if key in self._confirmed:
             return
         try:
-            confirm(family)
+            confirm(family, client=read_client(request))
         except Unavailable:
             # Verification needs no database: the next request tries again.
             return

@@ -64,7 +64,10 @@ class Migration(migrations.Migration):
                     models.CharField(blank=True, editable=False, max_length=80),
                 ),
                 ("auth_time", models.DateTimeField(verbose_name="logged in at")),
-                ("created_at", models.DateTimeField(verbose_name="created at")),
+                (
+                    "created_at",
+                    models.DateTimeField(db_index=True, verbose_name="created at"),
+                ),
                 (
                     "rotated_at",
                     models.DateTimeField(null=True, verbose_name="last refresh"),
@@ -123,6 +126,7 @@ class Migration(migrations.Migration):
                 (
                     "user",
                     models.ForeignKey(
+                        db_index=False,
                         null=True,
                         on_delete=django.db.models.deletion.SET_NULL,
                         related_name="session_families",
@@ -136,6 +140,12 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "sessions",
                 "permissions": [("revoke_sessionfamily", "Can revoke sessions")],
                 "default_permissions": ("view",),
+                "indexes": [
+                    models.Index(
+                        fields=["user", "revoked_at", "expires_at"],
+                        name="rotating_sessions_by_user",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
@@ -166,6 +176,16 @@ class Migration(migrations.Migration):
                 (
                     "reused_at",
                     models.DateTimeField(null=True, verbose_name="reused at"),
+                ),
+                (
+                    "reused_ip_address",
+                    models.GenericIPAddressField(null=True, verbose_name="reused from"),
+                ),
+                (
+                    "reused_user_agent",
+                    models.CharField(
+                        blank=True, max_length=256, verbose_name="reused by"
+                    ),
                 ),
                 (
                     "family",

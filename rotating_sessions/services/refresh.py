@@ -142,7 +142,7 @@ def _carry_out(turn: Turn, token: DecodedRefresh) -> TokenPair | SessionError | 
     if verdict in {Verdict.KEEP, Verdict.CONFIRM}:
         return keep(turn)
     if verdict is Verdict.REUSED:
-        revoke_for_reuse(turn.family, token.generation, turn.now)
+        revoke_for_reuse(turn.family, token.generation, turn.client, turn.now)
         return RefreshTokenReused()
     if verdict in _REVOKING:
         revoke_family(turn.family, _REVOKING[verdict], turn.now)

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from rotating_sessions import revocations
+from rotating_sessions.clients import Client
 from rotating_sessions.models import (
     RefreshToken,
     RevokedReason,
@@ -58,11 +59,17 @@ def revoke_family(family: SessionFamily, reason: RevokedReason, now: datetime) -
     return True
 
 
-def revoke_for_reuse(family: SessionFamily, generation: int, now: datetime) -> None:
-    """Revoke a family for theft, within a transaction, and mark the token replayed."""
+def revoke_for_reuse(
+    family: SessionFamily, generation: int, client: Client, now: datetime
+) -> None:
+    """Revoke a family for theft, within a transaction, and note who gave it away."""
     if revoke_family(family, RevokedReason.REUSED, now):
         tokens = RefreshToken.objects.using(write_database())
-        tokens.filter(family_id=family.pk, generation=generation).update(reused_at=now)
+        tokens.filter(family_id=family.pk, generation=generation).update(
+            reused_at=now,
+            reused_ip_address=client.ip_address,
+            reused_user_agent=client.user_agent,
+        )
         announce(refresh_token_reused, family, generation=generation)
 
 

@@ -6,6 +6,7 @@ from functools import partial
 
 from django.utils import timezone
 
+from rotating_sessions.clients import Client
 from rotating_sessions.exceptions import (
     RefreshTokenReused,
     SessionEnded,
@@ -20,9 +21,13 @@ from rotating_sessions.tokens.access import AccessClaims
 __all__ = ["confirm"]
 
 
-def confirm(claims: AccessClaims) -> None:
+def confirm(claims: AccessClaims, *, client: Client) -> None:
     """
     Note that the client holds the generation that this access token was minted with.
+
+    Args:
+        claims: Of an access token that is good so far.
+        client: Who uses it: kept, where that gives a theft away.
 
     Raises:
         SessionEnded: The family is revoked, or gone.
@@ -30,12 +35,12 @@ def confirm(claims: AccessClaims) -> None:
             somebody's hands; the session is now revoked.
         Unavailable: The database failed; the access token is as good as it was.
     """
-    refusal = run_durably(partial(_confirm, claims))
+    refusal = run_durably(partial(_confirm, claims, client))
     if refusal is not None:
         raise refusal
 
 
-def _confirm(claims: AccessClaims) -> SessionError | None:
+def _confirm(claims: AccessClaims, client: Client) -> SessionError | None:
     now = timezone.now()
     newest = (
         families()
@@ -54,6 +59,6 @@ def _confirm(claims: AccessClaims) -> SessionError | None:
         return SessionEnded()
     use = decide_use(family_state(family), claims.generation)
     if use is Use.REUSED:
-        revoke_for_reuse(family, claims.generation, now)
+        revoke_for_reuse(family, claims.generation, client, now)
         return RefreshTokenReused()
     return SessionEnded() if use is Use.ENDED else None

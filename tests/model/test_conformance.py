@@ -17,6 +17,7 @@ from tests.acting import (
     Clock,
     W,
     claims_of,
+    client_at,
     columns,
     digest_of,
     log_in,
@@ -75,7 +76,7 @@ class Walk:
         self.row = self.server.use(self.row, claims.generation)
 
         try:
-            confirm(claims)
+            confirm(claims, client=client_at())
         except SessionEnded:
             assert self.row.revoked
         else:
