@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from django.http import HttpRequest
+from django.utils.translation import gettext
 from python_ipware import IpWare
 from ua_parser import parse_os, parse_user_agent
 
@@ -19,6 +20,7 @@ __all__ = [
     "describe_network",
     "read_address",
     "read_client",
+    "translate_device",
 ]
 
 MAX_USER_AGENT_LENGTH = 256
@@ -92,6 +94,16 @@ def describe_device(user_agent: str) -> str:
         return user_agent.split("/", maxsplit=1)[0][:60].strip() or UNKNOWN_DEVICE
     names = [part.family for part in (browser, system) if part is not None]
     return " on ".join(names)[:100]
+
+
+def translate_device(device: str) -> str:
+    """Return what `describe_device` said, in the reader's language."""
+    if device == UNKNOWN_DEVICE:
+        return gettext("Unknown device")
+    browser, separator, system = device.partition(" on ")
+    if not separator:
+        return device
+    return gettext("%(browser)s on %(system)s") % {"browser": browser, "system": system}
 
 
 def describe_network(address: str | None) -> str | None:

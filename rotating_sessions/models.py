@@ -131,6 +131,12 @@ class SessionFamily(models.Model):
     def __str__(self) -> str:
         return f"{self.device} ({self.id})"
 
+    @property
+    def last_active(self) -> datetime:
+        """Return the last refresh, or the login, cut to the hour."""
+        moment = self.rotated_at or self.created_at
+        return moment.replace(minute=0, second=0, microsecond=0)
+
 
 class RefreshToken(models.Model):
     """One refresh token that was issued: the record that staff read."""

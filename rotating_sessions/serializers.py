@@ -102,9 +102,8 @@ class SessionSerializer(serializers.ModelSerializer[SessionFamily]):
 
     def get_last_active(self, family: SessionFamily) -> str:
         """Return the last refresh, or the login, cut to the hour."""
-        moment = family.rotated_at or family.created_at
-        hour = moment.replace(minute=0, second=0, microsecond=0)
-        return str(serializers.DateTimeField().to_representation(hour))
+        field = serializers.DateTimeField()
+        return str(field.to_representation(family.last_active))
 
     def get_current(self, family: SessionFamily) -> bool:
         """Tell whether this is the session that asks."""

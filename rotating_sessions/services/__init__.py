@@ -8,6 +8,14 @@ rolls a revocation back.
 from __future__ import annotations
 
 from rotating_sessions.services.login import announce_login, start_session
+from rotating_sessions.services.overview import (
+    THEFT_NOTICE,
+    ListedSession,
+    Overview,
+    Place,
+    Theft,
+    survey_sessions,
+)
 from rotating_sessions.services.purge import PurgeCount, purge_sessions
 from rotating_sessions.services.reading import find_user, select_sessions
 from rotating_sessions.services.refresh import refresh_session
@@ -27,7 +35,12 @@ from rotating_sessions.services.transactions import (
 from rotating_sessions.services.use import confirm
 
 __all__ = [
+    "THEFT_NOTICE",
+    "ListedSession",
+    "Overview",
+    "Place",
     "PurgeCount",
+    "Theft",
     "announce_login",
     "confirm",
     "end_proven_session",
@@ -43,5 +56,6 @@ __all__ = [
     "revoke_sessions_of_deleted_user",
     "select_sessions",
     "start_session",
+    "survey_sessions",
     "write_database",
 ]
