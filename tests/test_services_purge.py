@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from rotating_sessions.exceptions import (
@@ -301,11 +302,69 @@ def test_failure_keeps_the_batches_before_it(clock, verb):
     assert total() == PurgeCount(families=2)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_batch_that_is_in_the_way_of_others_is_left_to_the_next_run(clock, monkeypatch):
+    """A batch aborted for others' sake at every try is skipped; the rest is purged."""
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+    families(5, revoked_at=clock.now - 31 * DAY)
+    aborts = [OperationalError(1213, "Deadlock found") for _ in range(4)]
+
+    def contend(execute: Any, sql: str, *args: Any) -> Any:
+        if aborts and sql.startswith("DELETE"):
+            raise aborts.pop()
+        return execute(sql, *args)
+
+    with connection.execute_wrapper(contend):
+        counts = list(purge_sessions(batch_size=2))
+
+    assert counts == [
+        PurgeCount(skipped=2),
+        PurgeCount(families=2),
+        PurgeCount(families=1),
+    ]
+    assert total() == PurgeCount(families=2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_reading_what_to_purge_is_tried_again(clock, monkeypatch):
+    """At a strict isolation level a mere read may be aborted, and is made again."""
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+    families(2, revoked_at=clock.now - 31 * DAY)
+    aborts = [OperationalError(1213, "Deadlock found") for _ in range(3)]
+
+    def contend(execute: Any, sql: str, *args: Any) -> Any:
+        if aborts and sql.startswith("SELECT"):
+            raise aborts.pop()
+        return execute(sql, *args)
+
+    with connection.execute_wrapper(contend):
+        count = total()
+
+    assert count == PurgeCount(families=2)
+
+
+@override_settings(ROTATING_SESSIONS={"TOKEN_HISTORY": 1})
+def test_no_delete_names_two_tables(clock):
+    """A purge locks rows of one table at a time, each before it deletes them."""
+    (gone,) = families(1, revoked_at=clock.now - 31 * DAY)
+    (live,) = families(1, generation=1)
+    for family in (gone, live):
+        RefreshTokenFactory.create(family=family, generation=0)
+
+    with CaptureQueriesContext(connection) as queries:
+        total()
+
+    deletes = [q["sql"] for q in queries if q["sql"].startswith("DELETE")]
+    assert deletes
+    assert not [sql for sql in deletes if "JOIN" in sql or "SELECT" in sql]
+
+
 def test_counts_add_up():
     """Two counts are added field by field."""
-    added = PurgeCount(families=1, tokens=20) + PurgeCount(families=300, tokens=4000)
+    one = PurgeCount(families=1, tokens=20, skipped=7)
+    other = PurgeCount(families=300, tokens=4000, skipped=80)
 
-    assert added == PurgeCount(families=301, tokens=4020)
+    assert one + other == PurgeCount(families=301, tokens=4020, skipped=87)
 
 
 def test_row_of_a_revoked_session_is_kept_while_it_matters(

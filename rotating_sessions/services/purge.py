@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 from uuid import UUID
 
+from django.db import connections
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
@@ -16,7 +18,7 @@ from rotating_sessions.conf import get_conf
 from rotating_sessions.models import RefreshToken, SessionFamilyQuerySet
 from rotating_sessions.services.reading import families
 from rotating_sessions.services.transactions import (
-    failing_clearly,
+    Contended,
     run_durably,
     write_database,
 )
@@ -26,14 +28,22 @@ __all__ = ["PurgeCount", "purge_sessions"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurgeCount:
-    """How many rows one batch deleted, or would delete."""
+    """
+    How many rows one batch deleted, or would delete.
+
+    `skipped` are the sessions of a batch that was in the way of others at each try: the
+    next run deletes what there is to delete of them.
+    """
 
     families: int = 0
     tokens: int = 0
+    skipped: int = 0
 
     def __add__(self, other: PurgeCount) -> PurgeCount:
         return PurgeCount(
-            families=self.families + other.families, tokens=self.tokens + other.tokens
+            families=self.families + other.families,
+            tokens=self.tokens + other.tokens,
+            skipped=self.skipped + other.skipped,
         )
 
 
@@ -50,6 +60,8 @@ def purge_sessions(
 
     First the families that ended longer than RETENTION ago, with their tokens; then, of
     the live ones, tokens older than the last TOKEN_HISTORY. Neither changes any answer.
+    Nor does it wait for others: a row that another transaction has locked is left to
+    the next run, where the database can tell.
 
     Args:
         batch_size: Rows looked at in one transaction, at most.
@@ -78,12 +90,33 @@ class _Purge:
     dry_run: bool
 
     def run(self, batch_size: int) -> Iterator[PurgeCount]:
-        for keys in _batches(self._ended(), batch_size):
-            yield run_durably(partial(self._delete, keys), using=self.using)
+        for keys in self._batches(self._ended(), batch_size):
+            yield self._stepping_aside(self._delete, keys)
         longer = self._families().live(self.now)
         longer = longer.filter(generation__gte=get_conf().token_history)
-        for keys in _batches(longer, batch_size):
-            yield run_durably(partial(self._trim, keys), using=self.using)
+        for keys in self._batches(longer, batch_size):
+            yield self._stepping_aside(self._trim, keys)
+
+    def _batches(self, rows: SessionFamilyQuerySet, size: int) -> Iterator[list[UUID]]:
+        """Yield the keys of the rows in their order: each is looked at once."""
+        rows = rows.order_by("pk")
+        keys = self._first_keys(rows, size)
+        while keys:
+            yield keys
+            keys = self._first_keys(rows.filter(pk__gt=keys[-1]), size)
+
+    def _first_keys(self, rows: SessionFamilyQuerySet, size: int) -> list[UUID]:
+        # Durably, for a read can be aborted for others' sake as well.
+        first = rows.values_list("pk", flat=True)[:size]
+        return run_durably(lambda: list(first.all()), using=self.using)
+
+    def _stepping_aside(
+        self, work: Callable[[list[UUID]], PurgeCount], keys: list[UUID]
+    ) -> PurgeCount:
+        try:
+            return run_durably(partial(work, keys), using=self.using)
+        except Contended:
+            return PurgeCount(skipped=len(keys))
 
     def _delete(self, keys: list[UUID]) -> PurgeCount:
         # The condition again: what counts is what this transaction sees.
@@ -91,7 +124,7 @@ class _Purge:
         if self.dry_run:
             tokens = self._tokens().filter(family__in=keys).count()
             return PurgeCount(families=ended.count(), tokens=tokens)
-        locked = list(ended.select_for_update().values_list("pk", flat=True))
+        locked = self._lock(ended)
         token_count, _ = self._tokens().filter(family__in=locked).delete()
         family_count, _ = self._families().filter(pk__in=locked).delete()
         return PurgeCount(families=family_count, tokens=token_count)
@@ -103,8 +136,19 @@ class _Purge:
         )
         if self.dry_run:
             return PurgeCount(tokens=older.count())
-        count, _ = older.delete()
+        # Read without a lock, since generations only grow. A delete that joins would
+        # lock the families as well, and deadlock with all who lock them first.
+        found = list(older.values_list("pk", flat=True))
+        locked = self._lock(self._tokens().filter(pk__in=found))
+        count, _ = self._tokens().filter(pk__in=locked).delete()
         return PurgeCount(tokens=count)
+
+    def _lock(self, rows: QuerySet[Any]) -> list[Any]:
+        """Lock the rows in one order, but those that others hold; return their keys."""
+        features = connections[self.using].features
+        skip = features.has_select_for_update_skip_locked
+        rows = rows.select_for_update(skip_locked=skip)
+        return list(rows.order_by("pk").values_list("pk", flat=True))
 
     def _ended(self) -> SessionFamilyQuerySet:
         return self._families().ended_before(self.now - get_conf().retention)
@@ -114,17 +158,3 @@ class _Purge:
 
     def _tokens(self) -> QuerySet[RefreshToken]:
         return RefreshToken.objects.using(self.using)
-
-
-def _batches(rows: SessionFamilyQuerySet, size: int) -> Iterator[list[UUID]]:
-    """Yield the keys of the rows in their order: each is looked at once."""
-    rows = rows.order_by("pk")
-    keys = _first_keys(rows, size)
-    while keys:
-        yield keys
-        keys = _first_keys(rows.filter(pk__gt=keys[-1]), size)
-
-
-def _first_keys(rows: SessionFamilyQuerySet, size: int) -> list[UUID]:
-    with failing_clearly():
-        return list(rows.values_list("pk", flat=True)[:size])

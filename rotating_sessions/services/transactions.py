@@ -26,6 +26,7 @@ from rotating_sessions.exceptions import Unavailable
 from rotating_sessions.models import SessionFamily
 
 __all__ = [
+    "Contended",
     "Overtaken",
     "announce",
     "failing_clearly",
@@ -50,6 +51,10 @@ class Overtaken(Exception):
     """Others changed the rows between two reads of them: the work has to run again."""
 
 
+class Contended(Unavailable):
+    """The work was in the way of others at each try: nothing is wrong with the rest."""
+
+
 def is_database_failure(error: Exception) -> bool:
     """Tell whether the database failed, rather than what was asked of it."""
     # Of no kind: psycopg, where the server makes no sense, and SQLite's damaged files.
@@ -69,7 +74,8 @@ def run_durably(work: Callable[[], _Result], using: str | None = None) -> _Resul
     `work` runs again, at most three times. May not be called within a transaction.
 
     Raises:
-        Unavailable: The database failed, or the fate of the commit is unknown.
+        Unavailable: The database failed, or the fate of the commit is unknown; as
+            `Contended`, if it only aborted each try for others' sake.
     """
     alias = using or write_database()
     retries = 0
@@ -82,8 +88,10 @@ def run_durably(work: Callable[[], _Result], using: str | None = None) -> _Resul
         except (Overtaken, Error) as error:
             if not (isinstance(error, Overtaken) or is_database_failure(error)):
                 raise
-            if retries == _MAX_RETRIES or not _is_transient(error):
+            if not _is_transient(error):
                 raise Unavailable from error
+            if retries == _MAX_RETRIES:
+                raise Contended from error
         retries += 1
         # Jitter, so that those who collided do not collide again.
         time.sleep(random.uniform(0, 0.02) * 2**retries)  # noqa: S311 - no secret
