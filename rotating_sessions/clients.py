@@ -20,6 +20,7 @@ __all__ = [
     "describe_network",
     "read_address",
     "read_client",
+    "read_peer",
     "translate_device",
 ]
 
@@ -72,10 +73,10 @@ def read_address(meta: Mapping[str, object]) -> str | None:
     outermost trusted proxy saw: what stands left of it the client could have written.
     """
     conf = get_conf()
-    peer = str(meta.get("REMOTE_ADDR") or "")
     proxies = len(conf.trusted_proxies) or conf.trusted_proxy_count
     if not proxies:
-        return _find_peer(peer)
+        return read_peer(meta)
+    peer = str(meta.get("REMOTE_ADDR") or "")
     # Only as many hops as are trusted, and the peer as the last of them: the rest of
     # the header is the client's own invention.
     hops = [hop for hop in str(meta.get(_FORWARDED) or "").split(",") if hop.strip()]
@@ -84,7 +85,12 @@ def read_address(meta: Mapping[str, object]) -> str | None:
         return None
     found = _find_behind(chain, proxies, conf.trusted_proxies)
     # Whoever came past the proxies is a client by its own address.
-    return found or (_find_peer(peer) if conf.trusted_proxies else None)
+    return found or (read_peer(meta) if conf.trusted_proxies else None)
+
+
+def read_peer(meta: Mapping[str, object]) -> str | None:
+    """Return the address of whoever is connected, or None where there is none."""
+    return _find_peer(str(meta.get("REMOTE_ADDR") or ""))
 
 
 def describe_device(user_agent: str) -> str:

@@ -27,6 +27,11 @@ from rotating_sessions.services.revocation import (
     revoke_sessions,
     revoke_sessions_of_deleted_user,
 )
+from rotating_sessions.services.statistics import (
+    Statistics,
+    read_last_addresses,
+    read_statistics,
+)
 from rotating_sessions.services.transactions import (
     failing_clearly,
     is_database_failure,
@@ -40,6 +45,7 @@ __all__ = [
     "Overview",
     "Place",
     "PurgeCount",
+    "Statistics",
     "Theft",
     "announce_login",
     "confirm",
@@ -49,6 +55,8 @@ __all__ = [
     "is_database_failure",
     "keep_session_after_password_change",
     "purge_sessions",
+    "read_last_addresses",
+    "read_statistics",
     "refresh_session",
     "revoke_all_sessions",
     "revoke_session",
