@@ -32,7 +32,7 @@ from rotating_sessions.exceptions import (
 )
 from rotating_sessions.tokens.access import AccessClaims, decode_access
 from rotating_sessions.tokens.keys import get_key_ring
-from rotating_sessions.transports import COOKIE, HEADER, Bearer, read_access
+from rotating_sessions.transports import COOKIE, HEADER, Bearer, explain, read_access
 
 __all__ = [
     "RotatingSessionAuthentication",
@@ -169,8 +169,7 @@ class RotatingSessionAuthentication(BaseAuthentication):
             # For the middleware, which forgets the cookies on the way out.
             refused = replace(visit, refusal=ended)
             django_request(request).session_visit = refused  # type: ignore[attr-defined]
-            detail = {"detail": str(ended), "code": ended.code}
-            raise AuthenticationFailed(detail, ended.code)
+            raise AuthenticationFailed(explain(ended), ended.code)
         return cast(AbstractBaseUser, user), visit.family
 
     def authenticate_header(self, request: Request) -> str:
@@ -182,8 +181,7 @@ def _enforce_csrf_for_drf(request: Request) -> None:
     try:
         enforce_csrf(django_request(request))
     except CrossSiteRequest as error:
-        detail = {"detail": str(error), "code": error.code}
-        raise PermissionDenied(detail, error.code) from error
+        raise PermissionDenied(explain(error), error.code) from error
 
 
 def _refusal(bearer: Bearer, error: InvalidToken) -> SessionError:

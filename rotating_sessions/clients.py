@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,6 +27,11 @@ __all__ = [
 
 MAX_USER_AGENT_LENGTH = 256
 UNKNOWN_DEVICE = "Unknown device"
+
+# What ua-parser adds to a browser's name for where it runs: the system says that.
+_EDITIONS = {"Mobile", "iOS", "WebView", "UI/WKWebView"}
+_SYSTEMS = {"Mac OS X": "macOS"}
+_APPLE = re.compile("iPhone|iPad|iPod")
 
 # A server on a Unix socket has no address for its peer, which is then a local proxy.
 _LOCAL_PEER = "127.0.0.1"
@@ -94,11 +100,17 @@ def read_peer(meta: Mapping[str, object]) -> str | None:
 
 
 def describe_device(user_agent: str) -> str:
-    """Return browser and system in words, such as "Firefox on Linux"."""
+    """Return browser and system in words, such as "Safari on iPhone"."""
     browser, system = parse_user_agent(user_agent), parse_os(user_agent)
     if browser is None and system is None:
         return user_agent.split("/", maxsplit=1)[0][:60].strip() or UNKNOWN_DEVICE
-    names = [part.family for part in (browser, system) if part is not None]
+    names = []
+    if browser is not None:
+        words = [word for word in browser.family.split() if word not in _EDITIONS]
+        names.append(" ".join(words) or browser.family)
+    if system is not None:
+        thing = _APPLE.search(user_agent) if system.family == "iOS" else None
+        names.append(thing[0] if thing else _SYSTEMS.get(system.family, system.family))
     return " on ".join(names)[:100]
 
 

@@ -24,12 +24,18 @@ __all__ = [
 ]
 
 
+def gettext_noop(text: str) -> str:
+    """Mark a text for translation, as Django's function of this name does."""
+    return text
+
+
 class SessionError(Exception):
     """
     Base of this tree: what a client is told, and nothing more.
 
-    `code` is for machines, `detail` for people, `status` is the HTTP status and
-    `headers` are sent with it. None of them ever holds a token.
+    `code` is for machines, `detail` for people, in English until it is answered;
+    `status` is the HTTP status and `headers` are sent with it. None of them ever holds
+    a token.
     """
 
     code: ClassVar[str]
@@ -45,7 +51,7 @@ class InvalidToken(SessionError):
     """The token is malformed, or nothing of ours signed it."""
 
     code = "invalid_token"
-    detail = "The token is not valid."
+    detail = gettext_noop("The token is not valid.")
     headers = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
 
@@ -53,7 +59,7 @@ class RefreshRequired(SessionError):
     """The access token will not do, but a refresh will: nobody has to log in."""
 
     code = "refresh_required"
-    detail = "Refresh the session, then try again."
+    detail = gettext_noop("Refresh the session, then try again.")
     headers = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
 
@@ -77,7 +83,7 @@ class SessionEnded(SessionError):
     """The session is over: the user has to log in."""
 
     code = "session_ended"
-    detail = "The session has ended. Log in again."
+    detail = gettext_noop("The session has ended. Log in again.")
     headers = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
 
@@ -93,7 +99,7 @@ class InvalidCredentials(SessionError):
     """The user name or the password is wrong, or the account is closed."""
 
     code = "invalid_credentials"
-    detail = "No active account has these credentials."
+    detail = gettext_noop("No active account has these credentials.")
     headers = {"WWW-Authenticate": "Bearer"}
 
 
@@ -105,7 +111,7 @@ class PasswordRefused(SessionError):
     """
 
     code = "invalid_credentials"
-    detail = "The password is wrong."
+    detail = gettext_noop("The password is wrong.")
     status = 403
 
 
@@ -113,7 +119,7 @@ class InvalidRequest(SessionError):
     """The request has not the shape that the endpoint documents."""
 
     code = "invalid_request"
-    detail = "The request is malformed."
+    detail = gettext_noop("The request is malformed.")
     status = 400
 
 
@@ -121,7 +127,7 @@ class CrossSiteRequest(SessionError):
     """Another site made the browser send this, or the CSRF token is missing."""
 
     code = "csrf_failed"
-    detail = "The CSRF check failed."
+    detail = gettext_noop("The CSRF check failed.")
     status = 403
 
 
@@ -129,7 +135,7 @@ class PayloadTooLarge(SessionError):
     """The body is larger than anything that these endpoints take."""
 
     code = "request_too_large"
-    detail = "The request is too large."
+    detail = gettext_noop("The request is too large.")
     status = 413
 
 
@@ -137,7 +143,7 @@ class TooEarly(SessionError):
     """The request came in TLS early data, which an attacker can replay (RFC 8470)."""
 
     code = "too_early"
-    detail = "Send the request again, not as early data."
+    detail = gettext_noop("Send the request again, not as early data.")
     status = 425
 
 
@@ -145,6 +151,6 @@ class Unavailable(SessionError):
     """The database did not answer: keep the token and try again."""
 
     code = "unavailable"
-    detail = "The session store is unavailable. Try again."
+    detail = gettext_noop("The session store is unavailable. Try again.")
     status = 503
     headers = {"Retry-After": "1"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 
 from rotating_sessions.clients import describe_network
@@ -55,7 +56,7 @@ class LoginSerializer(serializers.Serializer[dict[str, str]]):
         conf = get_conf()
         transport = attrs.setdefault("transport", conf.default_transport)
         if transport not in conf.transports:
-            raise serializers.ValidationError({"transport": "Not allowed here."})
+            raise serializers.ValidationError({"transport": _("Not allowed here.")})
         return attrs
 
 

@@ -50,6 +50,7 @@ INSTALLED_APPS = [
     "rotating_sessions",
     "tests",
 ]
+LOGIN_URL = "/sign-in/"
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -9,7 +9,9 @@ import pytest
 from django.core.checks import CheckMessage, Error, run_checks
 from django.db import connection
 from django.middleware.csrf import CsrfViewMiddleware
+from django.test.utils import override_script_prefix
 
+from rotating_sessions.checks.pages import check_pages
 from rotating_sessions.checks.surroundings import check_deployment, check_surroundings
 from rotating_sessions.checks.values import check_values
 
@@ -214,6 +216,39 @@ def test_what_does_not_fit_together_is_told(settings, changes, found):
     messages = check_surroundings()
 
     assert ids(messages) == found
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({}, []),
+        ({"LOGIN_URL": "sign-in"}, []),
+        ({"LOGIN_URL": "https://id.example/in"}, []),
+        ({"LOGIN_URL": "/accounts/login/"}, ["W035"]),
+        ({"LOGIN_URL": "login"}, ["W035"]),
+        ({"ROTATING_SESSIONS": {"EXEMPT_PATHS": ["/account/"]}}, ["W036"]),
+        ({"ROTATING_SESSIONS": {"EXEMPT_PATHS": "/account/"}}, []),
+        ({"ROOT_URLCONF": "rest_framework.urls", "LOGIN_URL": "/no/"}, []),
+    ],
+)
+def test_what_keeps_users_from_their_pages_is_told(settings, changes, found):
+    """Visitors need a page to sign in at, and the pages need the middleware."""
+    for name, value in changes.items():
+        setattr(settings, name, value)
+
+    messages = check_pages()
+
+    assert ids(messages) == found
+
+
+def test_site_below_a_path_has_its_sign_in_page_there(settings):
+    """The path that a server mounts the site at is no part of its URLconf."""
+    settings.LOGIN_URL = "/shop/sign-in/"
+
+    with override_script_prefix("/shop/"):
+        messages = check_pages()
+
+    assert ids(messages) == []
 
 
 def test_autocommit_may_not_be_off(monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.utils import translation
 
 from rotating_sessions.clients import (
     MAX_USER_AGENT_LENGTH,
@@ -12,9 +13,22 @@ from rotating_sessions.clients import (
     describe_device,
     read_address,
     read_client,
+    translate_device,
 )
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+IPHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 "
+    "(KHTML, like Gecko) {} Mobile/15E148 Safari/604.1"
+)
+MAC = (
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 "
+    "(KHTML, like Gecko) Version/18.5 Safari/605.1.15"
+)
+ANDROID = (
+    "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/140.0.0.0 Mobile Safari/537.36{}"
+)
 SPOOFED = "198.51.100.66"
 CLIENT = "203.0.113.9"
 INNER = "10.0.0.1"
@@ -210,6 +224,14 @@ def test_a_request_may_have_no_user_agent(rf):
     ("user_agent", "device"),
     [
         (FIREFOX, "Firefox on Linux"),
+        (IPHONE.format("Version/18.5"), "Safari on iPhone"),
+        (IPHONE.format("CriOS/140.0"), "Chrome on iPhone"),
+        (IPHONE.replace("iPhone", "iPad").format("FxiOS/140.0"), "Firefox on iPad"),
+        (MAC, "Safari on macOS"),
+        (ANDROID.format(""), "Chrome on Android"),
+        (ANDROID.format(" EdgA/140.0.0.0"), "Edge on Android"),
+        ("Acme/3 CFNetwork/1498 Darwin/23.5.0", "Acme on iOS"),
+        ("curl/8.5.0", "curl"),
         ("Acme/1.0 (build 7)", "Acme"),
         ("Acme", "Acme"),
         ("  Acme /2", "Acme"),
@@ -223,6 +245,21 @@ def test_a_request_may_have_no_user_agent(rf):
 def test_a_device_is_described_in_words(user_agent, device):
     """A device is browser and system, or else the program's own name."""
     assert describe_device(user_agent) == device
+
+
+@pytest.mark.parametrize(
+    ("device", "translated"),
+    [
+        ("Firefox on Linux", "Firefox auf Linux"),
+        ("Unknown device", "Unbekanntes Gerät"),
+        ("curl", "curl"),
+        ("100% on %(system)s on", "100% auf %(system)s on"),
+    ],
+)
+def test_a_device_is_translated_for_its_reader(device, translated):
+    """What a login wrote in English is read in the language of the page."""
+    with translation.override("de"):
+        assert translate_device(device) == translated
 
 
 @pytest.mark.parametrize("name", ["ip_address", "network", "user_agent"])

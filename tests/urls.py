@@ -19,6 +19,7 @@ urlpatterns = [
     path("hooks/broken/", views.broken),
     path("status/", views.status),
     path("page/", views.page),
+    path("sign-in/", views.front_page, name="sign-in"),
     path("", views.front_page),
     path("broken/", views.broken),
     path("api/profile/", views.ProfileView.as_view()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.core.checks import Tags, register
 
+from rotating_sessions.checks.pages import check_pages
 from rotating_sessions.checks.surroundings import (
     check_deployment,
     check_surroundings,
@@ -17,4 +18,5 @@ def register_checks() -> None:
     """Register all checks; those of deployment run with `check --deploy` only."""
     register(check_values, Tags.security)
     register(check_surroundings, Tags.security)
+    register(check_pages, Tags.security)
     register(check_deployment, Tags.security, deploy=True)

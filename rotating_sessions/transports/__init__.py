@@ -18,6 +18,7 @@ from rotating_sessions.transports.names import (
 )
 from rotating_sessions.transports.outgoing import (
     clear_cookies,
+    explain,
     forbid_caching,
     refuse,
     write_tokens,
@@ -31,6 +32,7 @@ __all__ = [
     "access_cookie_name",
     "carries_session_cookie",
     "clear_cookies",
+    "explain",
     "forbid_caching",
     "hide_cookies",
     "read_access",

@@ -5,12 +5,19 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.http import HttpResponseBase, JsonResponse
+from django.utils.translation import gettext
 
 from rotating_sessions.conf import get_conf
 from rotating_sessions.exceptions import SessionError
 from rotating_sessions.transports.names import COOKIE, TokenPair, cookie_names
 
-__all__ = ["clear_cookies", "forbid_caching", "refuse", "write_tokens"]
+__all__ = [
+    "clear_cookies",
+    "explain",
+    "forbid_caching",
+    "refuse",
+    "write_tokens",
+]
 
 
 def write_tokens(response: HttpResponseBase, pair: TokenPair) -> None:
@@ -41,9 +48,14 @@ def forbid_caching(response: HttpResponseBase) -> None:
     response.headers["Pragma"] = "no-cache"
 
 
+def explain(error: SessionError) -> dict[str, str]:
+    """Return what a client is told of an error, in the language of the request."""
+    return {"detail": gettext(error.detail), "code": error.code}
+
+
 def refuse(error: SessionError) -> JsonResponse:
     """Return the answer to an error: `{"detail", "code"}`, its status and headers."""
-    body = {"detail": str(error), "code": error.code}
+    body = explain(error)
     response = JsonResponse(body, status=error.status, headers=dict(error.headers))
     forbid_caching(response)
     return response

@@ -40,30 +40,47 @@ _NOTICE_LIFETIME = timedelta(minutes=1)
 class Notice(Enum):
     """What became of the last form: the cookie holds the name, and never a text."""
 
-    ENDED = _("The session has been ended.")
+    ENDED = "ended"
     """One other session was ended."""
 
-    OTHERS_ENDED = _("All other sessions have been ended.")
+    OTHERS_ENDED = "others_ended"
     """Only the one that asked goes on."""
 
-    GONE = _("That session had already ended.")
+    GONE = "gone"
     """The list was older than the end of the session."""
 
-    RENEWED = _("Your session had to be renewed first. Nothing has been changed yet.")
+    RENEWED = "renewed"
     """The form came with an access token that had expired."""
 
-    DISMISSED = _("The notice has been closed.")
+    DISMISSED = "dismissed"
     """The thefts so far are known in this browser."""
+
+    @property
+    def text(self) -> str:
+        """Return what the next page says."""
+        return str(_TEXTS[self])
+
+
+_TEXTS = {
+    Notice.ENDED: _("The session has been ended."),
+    Notice.OTHERS_ENDED: _("All other sessions have been ended."),
+    Notice.GONE: _("That session had already ended."),
+    Notice.RENEWED: _("Your session was renewed. Nothing has been changed yet."),
+    Notice.DISMISSED: _("The notice has been closed."),
+}
 
 
 def read_notice(request: HttpRequest) -> Notice | None:
     """Return what was done by the last form, if it was just now."""
-    return Notice.__members__.get(request.COOKIES.get(_NOTICE, ""))
+    try:
+        return Notice(request.COOKIES.get(_NOTICE))
+    except ValueError:
+        return None
 
 
 def write_notice(response: HttpResponseBase, notice: Notice) -> None:
     """Let the next page say what was done."""
-    _set_cookie(response, _NOTICE, notice.name, _NOTICE_LIFETIME)
+    _set_cookie(response, _NOTICE, notice.value, _NOTICE_LIFETIME)
 
 
 def clear_notice(response: HttpResponseBase) -> None:
