@@ -12,6 +12,8 @@ import secrets
 from datetime import timedelta
 from pathlib import Path
 
+import django
+
 DEVELOPMENT = os.environ.get("EXAMPLE_MODE", "production") == "development"
 BASE_DIR = Path(__file__).resolve().parent
 # Where the database lives: the demo names a folder that it removes afterwards.
@@ -113,6 +115,19 @@ ROTATING_SESSIONS = {
 for _span in ("ACCESS_LIFETIME", "GRACE_PERIOD", "POLL_INTERVAL"):
     if _seconds := os.environ.get(f"EXAMPLE_{_span}"):
         ROTATING_SESSIONS[_span] = timedelta(seconds=float(_seconds))
+
+# Where the links in mails lead: a mail has no request, and no Host header to trust.
+SITE_URL = os.environ.get("EXAMPLE_SITE_URL") or (
+    "http://127.0.0.1:8000" if DEVELOPMENT else f"https://{ALLOWED_HOSTS[0]}"
+)
+# In development nobody gets the mails: /mails/ shows them.
+_KIND = "locmem" if DEVELOPMENT else "smtp"
+_BACKEND = f"django.core.mail.backends.{_KIND}.EmailBackend"
+if django.VERSION >= (6, 1):
+    _OPTIONS = {} if DEVELOPMENT else {"host": "localhost"}
+    MAILERS = {"default": {"BACKEND": _BACKEND, "OPTIONS": _OPTIONS}}
+else:
+    EMAIL_BACKEND = _BACKEND
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

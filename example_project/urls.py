@@ -12,6 +12,8 @@ urlpatterns = [
     path("sign-in/", views.sign_in, name="sign-in"),
     path("sign-out/", views.sign_out, name="sign-out"),
     path("account/", views.account, name="account"),
+    path("account/sessions/", include("rotating_sessions.urls_html")),
+    path("mails/", views.mails, name="mails"),
     path("api/whoami/", views.WhoAmI.as_view(), name="whoami"),
     path("auth/", include("rotating_sessions.urls")),
     path("admin/", admin.site.urls),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import user_logged_in
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse
+from django.core import mail
+from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware.csrf import rotate_token
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -39,14 +41,24 @@ from rotating_sessions.transports import (
     write_tokens,
 )
 
-__all__ = ["SignIn", "WhoAmI", "account", "home", "sign_in", "sign_out"]
+__all__ = ["SignIn", "WhoAmI", "account", "home", "mails", "sign_in", "sign_out"]
 
 
 @never_cache
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     """Show what there is to see, to everybody."""
-    return render(request, "example_project/home.html")
+    return render(request, "example_project/home.html", {"has_mails": settings.DEBUG})
+
+
+@never_cache
+@require_safe
+def mails(request: HttpRequest) -> HttpResponse:
+    """Show the mails that this process would have sent, in development."""
+    if not settings.DEBUG:
+        raise Http404
+    sent = reversed(getattr(mail, "outbox", []))
+    return render(request, "example_project/mails.html", {"mails": sent})
 
 
 @never_cache

@@ -81,6 +81,7 @@ def _serve(server: Server) -> int:
     for login in LOGINS:
         place = f"{server.address}{'admin/' if login.is_staff else 'sign-in/'}"
         print(f"    {login.username:<7}{login.password:<19}{place}")
+    print(f"\n    The mails that it sends:  {server.address}mails/")
     print("\nCtrl-C stops it and removes its database.")
     try:
         server.wait()

@@ -12,6 +12,7 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIServer, make_server
 
+from django.conf import settings
 from django.contrib.staticfiles.handlers import StaticFilesHandler
 from django.core.management import call_command
 
@@ -53,6 +54,7 @@ def main() -> None:
     """Serve until the process is stopped."""
     _prepare()
     server = _listen()
+    settings.SITE_URL = f"http://{HOST}:{server.server_port}"
     print(server.server_port, flush=True)
     try:
         server.serve_forever()

@@ -26,7 +26,11 @@ class Command(BaseCommand):
         for login in LOGINS:
             user, _created = get_user_model().objects.get_or_create(
                 username=login.username,
-                defaults={"is_staff": login.is_staff, "is_superuser": login.is_staff},
+                defaults={
+                    "email": f"{login.username}@example.com",
+                    "is_staff": login.is_staff,
+                    "is_superuser": login.is_staff,
+                },
             )
             # A new hash of the same password would log the user out.
             if not user.check_password(login.password):
