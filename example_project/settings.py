@@ -112,7 +112,7 @@ ROTATING_SESSIONS = {
     "TRUSTED_PROXY_COUNT": int(_PROXIES),
 }
 # In seconds. The demo shortens them, so that hours pass in moments.
-for _span in ("ACCESS_LIFETIME", "GRACE_PERIOD", "POLL_INTERVAL"):
+for _span in ("ACCESS_LIFETIME", "GRACE_PERIOD", "POLL_INTERVAL", "RECENT_LOGIN"):
     if _seconds := os.environ.get(f"EXAMPLE_{_span}"):
         ROTATING_SESSIONS[_span] = timedelta(seconds=float(_seconds))
 

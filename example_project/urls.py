@@ -14,6 +14,7 @@ urlpatterns = [
     path("account/", views.account, name="account"),
     path("account/sessions/", include("rotating_sessions.urls_html")),
     path("mails/", views.mails, name="mails"),
+    path("account/export/", views.export, name="export"),
     path("api/whoami/", views.WhoAmI.as_view(), name="whoami"),
     path("auth/", include("rotating_sessions.urls")),
     path("admin/", admin.site.urls),

@@ -11,7 +11,7 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import redirect_to_login
 from django.core import mail
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.middleware.csrf import rotate_token
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -28,6 +28,7 @@ from rotating_sessions.clients import read_client
 from rotating_sessions.conf import get_conf
 from rotating_sessions.exceptions import InvalidToken
 from rotating_sessions.models import RevokedReason
+from rotating_sessions.permissions import recent_login_required
 from rotating_sessions.services import (
     end_proven_session,
     select_sessions,
@@ -41,7 +42,16 @@ from rotating_sessions.transports import (
     write_tokens,
 )
 
-__all__ = ["SignIn", "WhoAmI", "account", "home", "mails", "sign_in", "sign_out"]
+__all__ = [
+    "SignIn",
+    "WhoAmI",
+    "account",
+    "export",
+    "home",
+    "mails",
+    "sign_in",
+    "sign_out",
+]
 
 
 @never_cache
@@ -77,6 +87,22 @@ def account(request: HttpRequest) -> HttpResponse:
         "refresh_timeout": int(grace_period.total_seconds() * 1000 / 2),
     }
     return render(request, "example_project/account.html", context)
+
+
+@recent_login_required
+@require_safe
+def export(request: HttpRequest) -> HttpResponse:
+    """Hand out what the site knows of the user, as a file."""
+    body = {
+        "username": request.user.get_username(),
+        "email": request.user.email,
+        "sessions": select_sessions(user_pk=request.user.pk).count(),
+    }
+    headers = {
+        "Cache-Control": "no-store",
+        "Content-Disposition": 'attachment; filename="account.json"',
+    }
+    return JsonResponse(body, headers=headers)
 
 
 class SignIn(FormView):

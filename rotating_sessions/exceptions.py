@@ -12,8 +12,10 @@ __all__ = [
     "InvalidRequest",
     "InvalidToken",
     "NetworkChanged",
+    "NotAuthenticated",
     "PasswordRefused",
     "PayloadTooLarge",
+    "ReauthenticationRequired",
     "RefreshRequired",
     "RefreshTokenReused",
     "SessionEnded",
@@ -79,6 +81,14 @@ class NetworkChanged(RefreshRequired):
     """The access token is genuine, and comes from a network it was not minted for."""
 
 
+class NotAuthenticated(SessionError):
+    """The request carries no token of ours."""
+
+    code = "not_authenticated"
+    detail = "Log in first."
+    headers = {"WWW-Authenticate": "Bearer"}
+
+
 class SessionEnded(SessionError):
     """The session is over: the user has to log in."""
 
@@ -105,13 +115,25 @@ class InvalidCredentials(SessionError):
 
 class PasswordRefused(SessionError):
     """
-    The password that was to confirm a step is wrong; the session goes on.
+    What was to confirm a step is wrong, or another user's; the session goes on.
 
     403, because a client takes 401 for the end of its token.
     """
 
     code = "invalid_credentials"
     detail = gettext_noop("The password is wrong.")
+    status = 403
+
+
+class ReauthenticationRequired(SessionError):
+    """
+    The session is good, but its login is too long ago for this: ask for the password.
+
+    403, because a client takes 401 for the end of its token.
+    """
+
+    code = "reauthentication_required"
+    detail = "Confirm your password, then try again."
     status = 403
 
 

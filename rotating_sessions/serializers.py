@@ -15,6 +15,7 @@ from rotating_sessions.models import SessionFamily
 __all__ = [
     "LoginSerializer",
     "LogoutEverywhereSerializer",
+    "ReauthenticateSerializer",
     "RefreshSerializer",
     "SessionSerializer",
 ]
@@ -64,6 +65,12 @@ class RefreshSerializer(serializers.Serializer[dict[str, str]]):
     """The refresh token, in header transport."""
 
     refresh = TokenField(required=False)
+
+
+class ReauthenticateSerializer(serializers.Serializer[dict[str, str]]):
+    """The password of the session's user."""
+
+    password = TextField(max_length=4096)
 
 
 class LogoutEverywhereSerializer(serializers.Serializer[dict[str, Any]]):

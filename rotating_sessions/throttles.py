@@ -9,9 +9,11 @@ from hashlib import sha256
 from string import ascii_letters, digits
 from typing import Any, Protocol
 
+from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.throttling import SimpleRateThrottle
 
+from rotating_sessions.clients import read_client
 from rotating_sessions.conf import get_conf
 from rotating_sessions.exceptions import InvalidToken
 from rotating_sessions.signals import report
@@ -23,6 +25,7 @@ __all__ = [
     "ThrottledView",
     "throttled_family",
     "throttled_login",
+    "throttled_user",
 ]
 
 # The only letters that MariaDB's Unicode collations take for nothing.
@@ -106,6 +109,11 @@ def throttled_login(network: str | None, name: str) -> str:
         return f"{network}|?"
     letters = "".join(char for char in spelled if _counts(char)).casefold()
     return f"{network}|" + "".join(_base(char) for char in letters)
+
+
+def throttled_user(request: HttpRequest, user: Any) -> str:
+    """Return whom a password of a known user counts for: the same as their login."""
+    return throttled_login(read_client(request).network, user.get_username())
 
 
 def _is_ambiguous(char: str) -> bool:

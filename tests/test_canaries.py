@@ -35,9 +35,10 @@ from tests.factories import PASSWORD, UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+ANYWHERE = {"POST /auth/login/", "POST /auth/refresh/", "POST /auth/reauthenticate/"}
 ISSUERS = {
-    "header": {"POST /auth/login/", "POST /auth/refresh/"},
-    "cookie": {"POST /auth/login/", "POST /auth/refresh/", "POST /auth/refresh-page/"},
+    "header": ANYWHERE,
+    "cookie": ANYWHERE | {"POST /auth/refresh-page/"},
 }
 # The columns that hold what proves a token, and cannot make one.
 STORED = {
@@ -47,6 +48,7 @@ STORED = {
     "rotating_sessions_refreshtoken.digest",
 }
 PAGE = {"HTTP_ACCEPT": "text/html"}
+CONFIRM = "/auth/reauthenticate/"
 SESSIONS = "/admin/rotating_sessions/sessionfamily/"
 SIGNALS = [
     signals.lost_commit,
@@ -111,6 +113,9 @@ def live(player: Player) -> None:
     for path in ("/whoami/", "/page/", "/api/profile/", "/api/staff/", "/no/page/"):
         player.use(path, **PAGE)
     player.use("/auth/sessions/")
+    assert player.send(CONFIRM, {"password": PASSWORD}).status_code == 200
+    assert player.send(CONFIRM, {"password": "wrong"}).status_code == 403
+    assert player.use("/codes/").status_code == 200
     assert player.refresh().status_code == 200
     assert player.refresh().status_code == 200
     assert player.use("/whoami/", REMOTE_ADDR=TRAIN).status_code == 401
@@ -191,6 +196,7 @@ def fail(player: Player) -> int:
         "refresh page": player.submit,
         "logout": lambda: player.send("/auth/logout/"),
         "logout everywhere": lambda: player.send("/auth/logout-everywhere/"),
+        "reauthenticate": lambda: player.send(CONFIRM, {"password": PASSWORD}),
         "login": lambda: player.api.send(
             "/auth/login/", {**credentials, "transport": player.transport}
         ),

@@ -51,10 +51,10 @@ ELSEWHERE = ["/api/profile/", "/status/", "/whoami/", "/page/", "/", "/no/such/p
 
 
 def test_every_endpoint_is_known_to_these_tests() -> None:
-    """The endpoints are these seven: whoever adds one, adds it to the tables below."""
+    """The endpoints are these eight: whoever adds one, adds it to the tables below."""
     assert PATHS.keys() == {
         *("login", "refresh", "refresh-page", "logout", "logout-everywhere"),
-        *("sessions", "session"),
+        *("reauthenticate", "sessions", "session"),
     }
 
 
@@ -108,7 +108,9 @@ def test_unsafe_request_to_the_site_needs_a_csrf_token(browser, path):
     assert ask(browser, "POST", path).status_code == 200
 
 
-@pytest.mark.parametrize("name", ["login", "refresh", "logout", "logout-everywhere"])
+@pytest.mark.parametrize(
+    "name", ["login", "refresh", "logout", "logout-everywhere", "reauthenticate"]
+)
 def test_forms_of_other_sites_change_nothing(browser, name):
     """CS-02: What needs no preflight is refused, with or without something in it."""
     before = rows()

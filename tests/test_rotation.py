@@ -22,6 +22,7 @@ from rotating_sessions.rotation import (
     Verdict,
     decide,
     decide_use,
+    still_serves,
 )
 
 W = timedelta(seconds=60)
@@ -414,3 +415,20 @@ def test_values_do_not_change(value):
 
     with pytest.raises(FrozenInstanceError):
         setattr(value, name, None)
+
+
+@pytest.mark.parametrize("waited", [*INSIDE, *OUTSIDE])
+@pytest.mark.parametrize("generation", range(9))
+def test_a_generation_has_access_as_long_as_a_refresh_by_it(generation, waited):
+    """I-8, I-9: The newest has, and inside the grace period its predecessor."""
+    serves = still_serves(FAMILY, generation, ROTATED_AT + waited, POLICY)
+
+    assert serves == (generation == 7 or (generation == 4 and waited in INSIDE))
+
+
+def test_a_family_that_never_rotated_has_one_generation():
+    """Without a predecessor the newest generation has access, and no other."""
+    family = replace(FAMILY, generation=0, previous=None, rotated_at=None)
+
+    assert still_serves(family, 0, LONG_AFTER, POLICY)
+    assert not still_serves(family, 1, LONG_AFTER, POLICY)

@@ -13,11 +13,12 @@ from django.utils import timezone
 
 from rotating_sessions.exceptions import InvalidToken, Unavailable
 from rotating_sessions.models import SessionFamily
-from rotating_sessions.services import find_user, select_sessions
+from rotating_sessions.services import select_sessions
 from rotating_sessions.services.reading import (
     families,
     family_state,
     find_family,
+    find_session,
     lock_family,
     prove_refresh,
 )
@@ -45,9 +46,10 @@ def test_user_is_found_with_the_session_in_one_query(
 ):
     """request.user costs one joined query."""
     with django_assert_num_queries(1):
-        found = find_user(claims_of(pair))
+        found = find_session(claims_of(pair))
 
-    assert found == user
+    assert found is not None
+    assert found.user == user
 
 
 @pytest.mark.parametrize(
@@ -64,7 +66,7 @@ def test_session_that_is_over_has_no_user(pair, ended):
     moments = {name: timezone.now() + span for name, span in ended.items()}
     rows_of(pair).update(**moments)
 
-    found = find_user(claims_of(pair))
+    found = find_session(claims_of(pair))
 
     assert found is None
 
@@ -74,7 +76,7 @@ def test_user_who_changed_is_not_found(pair, user, change):
     """I-23: request.user ends at once for a deactivated user or another password."""
     get_user_model().objects.filter(pk=user.pk).update(**change)
 
-    found = find_user(claims_of(pair))
+    found = find_session(claims_of(pair))
 
     assert found is None
 
@@ -83,7 +85,7 @@ def test_deleted_user_is_not_found(pair, user):
     """I-23: request.user ends at once for a deleted user."""
     user.delete()
 
-    found = find_user(claims_of(pair))
+    found = find_session(claims_of(pair))
 
     assert found is None
 
@@ -92,7 +94,7 @@ def test_session_that_is_purged_has_no_user(pair):
     """Claims of a session that is gone name nobody."""
     rows_of(pair).delete()
 
-    found = find_user(claims_of(pair))
+    found = find_session(claims_of(pair))
 
     assert found is None
 
@@ -103,7 +105,7 @@ def test_reused_primary_key_finds_nobody(pair, user):
     user.delete()
     UserFactory.create(pk=key)
 
-    found = find_user(claims_of(pair))
+    found = find_session(claims_of(pair))
 
     assert found is None
 
@@ -112,7 +114,7 @@ def test_row_pointed_at_another_user_finds_nobody(pair):
     """A row whose user does not fit its user id serves neither of them."""
     rows_of(pair).update(user=UserFactory.create())
 
-    found = find_user(claims_of(pair))
+    found = find_session(claims_of(pair))
 
     assert found is None
 
@@ -122,7 +124,7 @@ def test_row_handed_to_another_user_finds_nobody(pair):
     other = UserFactory.create()
     rows_of(pair).update(user=other, user_pk=str(other.pk))
 
-    found = find_user(claims_of(pair))
+    found = find_session(claims_of(pair))
 
     assert found is None
 
@@ -132,7 +134,7 @@ def test_database_failure_is_not_the_end_of_a_session(pair):
     claims = claims_of(pair)
 
     with connection.execute_wrapper(broken), pytest.raises(Unavailable) as refusal:
-        find_user(claims)
+        find_session(claims)
 
     assert isinstance(refusal.value.__cause__, OperationalError)
 
@@ -323,6 +325,6 @@ def test_claims_of_another_user_find_nobody(pair):
     """The user of the claims, not only that of the row, decides who is found."""
     claims = replace(claims_of(pair), user_pk="4711")
 
-    found = find_user(claims)
+    found = find_session(claims)
 
     assert found is None

@@ -30,6 +30,7 @@ LOGIN = "/auth/login/"
 REFRESH_URL = "/auth/refresh/"
 PAGE_URL = "/auth/refresh-page/"
 EVERYWHERE = "/auth/logout-everywhere/"
+CONFIRM = "/auth/reauthenticate/"
 
 
 class BrokenCache(LocMemCache):
@@ -217,15 +218,21 @@ def test_garbage_is_refused_uncounted(api, settings):
     assert answers == {(401, "invalid_token")}
 
 
-def test_guesses_of_the_password_are_counted_at_logout_everywhere(api, user, settings):
+@pytest.mark.parametrize(
+    "paths",
+    [[EVERYWHERE] * 3, [CONFIRM] * 3, [CONFIRM, EVERYWHERE, CONFIRM]],
+    ids=["logout everywhere", "reauthenticate", "both"],
+)
+def test_guesses_of_the_password_are_counted_at_every_endpoint(
+    api, user, settings, paths
+):
     """A stolen access token is no way to try passwords faster than by login."""
     access = api.log_in(user)["access"]
-    settings.ROTATING_SESSIONS = {"LOGIN_RATE": "2/min"}
+    # The login itself is one of them.
+    settings.ROTATING_SESSIONS = {"LOGIN_RATE": "3/min"}
     guess = {"password": "wrong"}
 
-    statuses = [
-        api.send(EVERYWHERE, guess, **bearer(access)).status_code for _ in range(3)
-    ]
+    statuses = [api.send(path, guess, **bearer(access)).status_code for path in paths]
 
     assert statuses == [403, 403, 429]
     answer = api.send(EVERYWHERE, **bearer(access))

@@ -24,4 +24,13 @@ urlpatterns = [
     path("broken/", views.broken),
     path("api/profile/", views.ProfileView.as_view()),
     path("api/staff/", views.StaffView.as_view()),
+    path("api/codes/", views.CodesView.as_view()),
+    path("api/codes/open/", views.OpenCodesView.as_view()),
+    path("codes/", views.codes),
+    path("codes/fresh/", views.fresh_codes),
+    path("codes/async/", views.codes_async),
+    path("codes/class/", views.CodesPage.as_view()),
+    path("codes/class-async/", views.AsyncCodesPage.as_view()),
+    path("codes/method-async/", views.AsyncCodesMethod.as_view()),
+    path("codes/exempt/", views.exempt_codes),
 ]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, NoReturn
 
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.decorators import method_decorator
+from django.views import View
 from django.views.decorators.cache import cache_control
+from rest_framework.authentication import BasicAuthentication
 from rest_framework.permissions import IsAdminUser, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,6 +21,7 @@ from rotating_sessions.authentication import (
     RotatingSessionAuthentication,
     session_exempt,
 )
+from rotating_sessions.permissions import RecentLogin, recent_login_required
 
 
 def plain(request: HttpRequest) -> HttpResponse:
@@ -96,6 +101,77 @@ class StaffView(ProfileView):
     """An API for staff."""
 
     permission_classes = (IsAdminUser,)
+
+
+class CodesView(ProfileView):
+    """An API for a recent login."""
+
+    permission_classes = (IsAuthenticated, RecentLogin)
+
+
+class FreshLogin(RecentLogin):
+    """A permission of the site's own, for a minute."""
+
+    max_age = timedelta(minutes=1)
+
+
+class OpenCodesView(APIView):
+    """An API for a recent login that authenticates by nothing of ours."""
+
+    authentication_classes = (BasicAuthentication,)
+    permission_classes = (FreshLogin,)
+
+
+@recent_login_required
+def codes(request: HttpRequest) -> HttpResponse:
+    """Show what takes a recent login."""
+    return HttpResponse(f"codes of {request.user.get_username()}")
+
+
+@recent_login_required(max_age=timedelta(minutes=1))
+def fresh_codes(request: HttpRequest) -> HttpResponse:
+    """Show what takes a login of the last minute."""
+    return codes(request)
+
+
+@transaction.non_atomic_requests
+@recent_login_required
+async def codes_async(request: HttpRequest) -> HttpResponse:
+    """Show what takes a recent login."""
+    user = await request.auser()
+    return HttpResponse(f"codes of {user.get_username()}")
+
+
+@method_decorator(recent_login_required, name="dispatch")
+class CodesPage(View):
+    """Show what takes a recent login."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Answer with the user's name."""
+        return codes(request)
+
+
+@method_decorator(transaction.non_atomic_requests, name="dispatch")
+@method_decorator(recent_login_required, name="dispatch")
+class AsyncCodesPage(View):
+    """Show what takes a recent login."""
+
+    async def get(self, request: HttpRequest) -> HttpResponse:
+        """Answer with the user's name."""
+        return await codes_async(request)
+
+
+@method_decorator(transaction.non_atomic_requests, name="dispatch")
+class AsyncCodesMethod(View):
+    """Show by one method what takes a recent login."""
+
+    @method_decorator(recent_login_required)
+    async def get(self, request: HttpRequest) -> HttpResponse:
+        """Answer with the user's name."""
+        return await codes_async(request)
+
+
+exempt_codes = session_exempt(recent_login_required(status))
 
 
 def _describe(user: Any, claims: Any) -> JsonResponse:

@@ -20,6 +20,7 @@ from example_project.logins import LOGINS
 # trusted proxy, so that clients can come from different addresses.
 _SETTINGS = {
     "EXAMPLE_ACCESS_LIFETIME": str(ACCESS_LIFETIME),
+    "EXAMPLE_RECENT_LOGIN": "30",
     "EXAMPLE_GRACE_PERIOD": str(GRACE_PERIOD),
     "EXAMPLE_POLL_INTERVAL": "0.5",
     "EXAMPLE_PROXIES": "1",

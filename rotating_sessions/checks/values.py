@@ -45,6 +45,12 @@ def _check_lifetimes(conf: Conf) -> Iterator[CheckMessage]:
         )
 
 
+def _check_recent_login(conf: Conf) -> Iterator[CheckMessage]:
+    # An older login than that is none: its session has ended.
+    if not timedelta() < conf.recent_login <= conf.absolute_timeout:
+        yield an_error(15, "0 < RECENT_LOGIN <= ABSOLUTE_TIMEOUT has to hold.")
+
+
 def _check_grace_period(conf: Conf) -> Iterator[CheckMessage]:
     if not timedelta() < conf.grace_period < conf.access_lifetime:
         yield an_error(4, "0 < GRACE_PERIOD < ACCESS_LIFETIME has to hold.")
@@ -130,6 +136,7 @@ def _check_texts(conf: Conf) -> Iterator[CheckMessage]:
 
 _CHECKS: tuple[Callable[[Conf], Iterator[CheckMessage]], ...] = (
     _check_lifetimes,
+    _check_recent_login,
     _check_grace_period,
     _check_polling,
     _check_signing_keys,

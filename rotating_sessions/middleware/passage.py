@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from asgiref.sync import sync_to_async
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
-from django.core.exceptions import DisallowedRedirect
-from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
-from django.urls import NoReverseMatch, Resolver404, resolve, reverse
+from django.http import HttpRequest, HttpResponseBase
+from django.urls import Resolver404, resolve
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import SimpleLazyObject
-from django.utils.http import urlencode
 
 from rotating_sessions.authentication import Visit, read_visit
 from rotating_sessions.conf import get_conf
 from rotating_sessions.exceptions import RefreshRequired, SessionEnded, Unavailable
-from rotating_sessions.services import find_user
-from rotating_sessions.tokens.access import AccessClaims
+from rotating_sessions.navigation import asks_for_page, redirect_through
+from rotating_sessions.services import read_session
 from rotating_sessions.transports import (
     COOKIE,
     access_cookie_name,
@@ -33,11 +33,11 @@ def enter(request: HttpRequest, visit: Visit) -> HttpResponseBase | None:
     request.session_visit = visit  # type: ignore[attr-defined]
     request.session_family = visit.family  # type: ignore[attr-defined]
     if visit.family is not None or not hasattr(request, "user"):
-        _attach_user(request, visit.family)
+        _attach_user(request)
     if visit.refusal is None or _goes_on(request, visit):
         return None
     if isinstance(visit.refusal, RefreshRequired) and _is_navigation(request, visit):
-        page = _refresh_page(request)
+        page = redirect_through(request, "rotating_sessions:refresh-page")
         if page is not None:
             return page
     return refuse(visit.refusal)
@@ -66,15 +66,15 @@ def _may_clear(response: HttpResponseBase) -> bool:
     return not failed and access_cookie_name() not in response.cookies
 
 
-def _attach_user(request: HttpRequest, family: AccessClaims | None) -> None:
+def _attach_user(request: HttpRequest) -> None:
     def read() -> AbstractBaseUser | AnonymousUser:
         try:
-            user = None if family is None else find_user(family)
+            row = read_session(request)
         except Unavailable as error:
             request.session_failure = error  # type: ignore[attr-defined]
             raise
         request.session_failure = None  # type: ignore[attr-defined]
-        return user or AnonymousUser()
+        return AnonymousUser() if row is None else cast(AbstractBaseUser, row.user)
 
     user = SimpleLazyObject(read)
 
@@ -106,24 +106,5 @@ def is_exempt(request: HttpRequest) -> bool:
 
 
 def _is_navigation(request: HttpRequest, visit: Visit) -> bool:
-    """Tell whether a browser asks for a page, rather than a script for data."""
-    return (
-        request.method == "GET"
-        and visit.transport == COOKIE
-        and "text/html" in request.headers.get("Accept", "")
-    )
-
-
-def _refresh_page(request: HttpRequest) -> HttpResponseBase | None:
-    try:
-        page = reverse("rotating_sessions:refresh-page")
-    except NoReverseMatch:
-        return None
-    query = urlencode({"next": request.get_full_path()})
-    try:
-        response = HttpResponseRedirect(f"{page}?{query}")
-    except DisallowedRedirect:
-        # Django redirects to no address as long as this one: the way back is the root.
-        response = HttpResponseRedirect(page)
-    forbid_caching(response)
-    return response
+    """Tell whether a browser asks for a page by its cookie."""
+    return visit.transport == COOKIE and asks_for_page(request)

@@ -10,7 +10,7 @@ Source: RFC 9700, section 4.14.2, and the table in README, "How rotation works".
 
 from __future__ import annotations
 
-from rotating_sessions.rotation.rules import decide, decide_use
+from rotating_sessions.rotation.rules import decide, decide_use, still_serves
 from rotating_sessions.rotation.values import (
     CLOCK_SKEW,
     Decision,
@@ -33,4 +33,5 @@ __all__ = [
     "Verdict",
     "decide",
     "decide_use",
+    "still_serves",
 ]

@@ -16,7 +16,7 @@ from rotating_sessions.rotation.values import (
     Verdict,
 )
 
-__all__ = ["decide", "decide_use"]
+__all__ = ["decide", "decide_use", "still_serves"]
 
 
 def decide(
@@ -62,6 +62,16 @@ def decide_use(family: FamilyState, generation: int) -> Use:
     if family.previous is not None and family.previous < generation < family.generation:
         return Use.REUSED
     return Use.HARMLESS
+
+
+def still_serves(
+    family: FamilyState, generation: int, now: datetime, policy: Policy
+) -> bool:
+    """Tell whether a live family answers this generation with access as it stands."""
+    if generation == family.generation:
+        return True
+    in_grace = family.rotated_within(policy.grace_period, now)
+    return in_grace and generation == family.previous
 
 
 def _is(

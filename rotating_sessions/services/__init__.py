@@ -17,7 +17,11 @@ from rotating_sessions.services.overview import (
     survey_sessions,
 )
 from rotating_sessions.services.purge import PurgeCount, purge_sessions
-from rotating_sessions.services.reading import find_user, select_sessions
+from rotating_sessions.services.reading import read_session, select_sessions
+from rotating_sessions.services.reauthentication import (
+    reauthenticate_session,
+    reauthenticate_with_password,
+)
 from rotating_sessions.services.refresh import refresh_session
 from rotating_sessions.services.revocation import (
     end_proven_session,
@@ -51,12 +55,14 @@ __all__ = [
     "confirm",
     "end_proven_session",
     "failing_clearly",
-    "find_user",
     "is_database_failure",
     "keep_session_after_password_change",
     "purge_sessions",
     "read_last_addresses",
+    "read_session",
     "read_statistics",
+    "reauthenticate_session",
+    "reauthenticate_with_password",
     "refresh_session",
     "revoke_all_sessions",
     "revoke_session",

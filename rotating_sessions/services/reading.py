@@ -7,7 +7,7 @@ from hmac import compare_digest
 from typing import Any, cast
 from uuid import UUID
 
-from django.contrib.auth.base_user import AbstractBaseUser
+from django.http import HttpRequest
 from django.utils import timezone
 
 from rotating_sessions.exceptions import InvalidToken
@@ -26,10 +26,12 @@ __all__ = [
     "families",
     "family_state",
     "find_family",
-    "find_user",
+    "find_session",
+    "is_password_unchanged",
     "lock_family",
     "password_state",
     "prove_refresh",
+    "read_session",
     "select_sessions",
     "verify_family",
 ]
@@ -61,9 +63,9 @@ def lock_family(family: SessionFamily) -> SessionFamily | None:
     return locked
 
 
-def find_user(claims: AccessClaims) -> AbstractBaseUser | None:
+def find_session(claims: AccessClaims) -> SessionFamily | None:
     """
-    Return the user of an access token, or None where the session no longer serves.
+    Return the session of an access token, or None where it no longer serves.
 
     One joined query tells at once whether the family is revoked or over, and whether
     the user was deactivated or deleted or has another password.
@@ -78,7 +80,23 @@ def find_user(claims: AccessClaims) -> AbstractBaseUser | None:
     state = family_state(family)
     if state.has_ended(timezone.now()) or not state.password_unchanged:
         return None
-    return cast(AbstractBaseUser, family.user)
+    return family
+
+
+def read_session(request: HttpRequest) -> SessionFamily | None:
+    """
+    Return the session of a request as its row is, with its user: one query a request.
+
+    None where the request carries no good token, or its session no longer serves.
+
+    Raises:
+        Unavailable: The database failed, which says nothing about the session.
+    """
+    if not hasattr(request, "session_row"):
+        claims = getattr(request, "session_family", None)
+        row = None if claims is None else find_session(claims)
+        request.session_row = row  # type: ignore[attr-defined]
+    return cast(SessionFamily | None, request.session_row)  # type: ignore[attr-defined]
 
 
 def prove_refresh(value: str) -> SessionFamily:
@@ -132,7 +150,7 @@ def family_state(family: SessionFamily) -> FamilyState:
         idle_at=family.idle_at,
         revoked_at=family.revoked_at,
         user_active=active,
-        password_unchanged=active and _password_unchanged(family, user),
+        password_unchanged=active and is_password_unchanged(family, user),
     )
 
 
@@ -141,7 +159,8 @@ def password_state(user: Any) -> str:
     return get_key_ring().hash_password_state(next(_session_auth_hashes(user)))
 
 
-def _password_unchanged(family: SessionFamily, user: Any) -> bool:
+def is_password_unchanged(family: SessionFamily, user: Any) -> bool:
+    """Tell whether the user has the password that the session was stamped with."""
     hashes = _session_auth_hashes(user)
     return get_key_ring().knows_password_state(family.auth_hash, hashes)
 

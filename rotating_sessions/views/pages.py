@@ -5,12 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from django.core.exceptions import DisallowedRedirect
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.decorators import method_decorator
-from django.utils.encoding import iri_to_uri
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views import View
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_variables
@@ -24,6 +21,7 @@ from rotating_sessions.exceptions import (
     TooEarly,
     Unavailable,
 )
+from rotating_sessions.navigation import checked_next, redirect_back
 from rotating_sessions.services import refresh_session
 from rotating_sessions.throttles import RefreshThrottle, throttled_family
 from rotating_sessions.transports import (
@@ -51,7 +49,7 @@ class RefreshPage(View):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Show the form."""
-        return _show(request, _checked_next(request, request.GET.get("next")))
+        return _show(request, checked_next(request, request.GET.get("next")))
 
     def throttle_ident(self, request: HttpRequest) -> str | None:
         """Count by session, together with the refresh endpoint."""
@@ -69,7 +67,7 @@ class RefreshPage(View):
     def post(self, request: HttpRequest) -> HttpResponse:
         """Refresh and go on; where the session has ended, go on as anonymous."""
         hide_variables(request)
-        target = _checked_next(request, request.POST.get("next"))
+        target = checked_next(request, request.POST.get("next"))
         try:
             refuse_early_data(request)
             enforce_csrf(request)
@@ -78,7 +76,7 @@ class RefreshPage(View):
         throttle = RefreshThrottle()
         if not throttle.allow_request(request, self):
             return _show(request, target, status=429, wait=throttle.wait())
-        response = _redirect(target)
+        response = redirect_back(target)
         value = read_refresh_cookie(request)
         try:
             if value is None:
@@ -94,14 +92,6 @@ class RefreshPage(View):
         return response
 
 
-def _redirect(target: str) -> HttpResponse:
-    try:
-        # Encoded, because that is what Django's releases do not all measure.
-        return HttpResponseRedirect(iri_to_uri(target))
-    except DisallowedRedirect:
-        return HttpResponseRedirect("/")
-
-
 def _show(
     request: HttpRequest, target: str, *, status: int = 200, wait: float | None = None
 ) -> HttpResponse:
@@ -112,12 +102,3 @@ def _show(
         response.headers["Retry-After"] = str(math.ceil(wait or 1))
     forbid_caching(response)
     return response
-
-
-def _checked_next(request: HttpRequest, target: str | None) -> str:
-    """Return where to go on: a page of this site, or its root."""
-    if target is not None and url_has_allowed_host_and_scheme(
-        target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    ):
-        return target
-    return "/"

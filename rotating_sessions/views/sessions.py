@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import cast
+from typing import TypeVar, cast
 from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.hashers import check_password
+from django.http import HttpResponseBase
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.exceptions import NotFound
 from rest_framework.pagination import Cursor, CursorPagination
@@ -20,7 +21,6 @@ from rotating_sessions.authentication import (
     django_request,
     read_visit,
 )
-from rotating_sessions.clients import read_client
 from rotating_sessions.exceptions import PasswordRefused
 from rotating_sessions.models import RevokedReason
 from rotating_sessions.serializers import (
@@ -32,15 +32,23 @@ from rotating_sessions.services import (
     revoke_session,
     select_sessions,
 )
-from rotating_sessions.throttles import LoginThrottle
+from rotating_sessions.throttles import LoginThrottle, throttled_user
 from rotating_sessions.tokens.access import AccessClaims
 from rotating_sessions.transports import COOKIE, clear_cookies
 from rotating_sessions.views.endpoint import Endpoint
 
-__all__ = ["LogoutEverywhereView", "SessionListView", "SessionView"]
+__all__ = [
+    "LogoutEverywhereView",
+    "OwnSessions",
+    "SessionListView",
+    "SessionView",
+    "forget",
+]
+
+_AnyResponse = TypeVar("_AnyResponse", bound=HttpResponseBase)
 
 
-class _OwnSessions(Endpoint):
+class OwnSessions(Endpoint):
     """An endpoint for whoever holds a session, about the sessions of the same user."""
 
     authentication_classes = (RotatingSessionAuthentication,)
@@ -72,7 +80,7 @@ class _NewestFirst(CursorPagination):
         return cursor
 
 
-class SessionListView(_OwnSessions):
+class SessionListView(OwnSessions):
     """The live sessions of the user."""
 
     def get(self, request: Request) -> Response:
@@ -85,7 +93,7 @@ class SessionListView(_OwnSessions):
         return paginator.get_paginated_response(shown.data)
 
 
-class SessionView(_OwnSessions):
+class SessionView(OwnSessions):
     """One of the user's sessions."""
 
     def delete(self, request: Request, family_id: str) -> Response:
@@ -103,20 +111,19 @@ class SessionView(_OwnSessions):
             raise NotFound
         response = Response(status=204)
         own = key == _claims(request).family_id
-        return _forget(request, response) if own else response
+        return forget(request, response) if own else response
 
 
-class LogoutEverywhereView(_OwnSessions):
+class LogoutEverywhereView(OwnSessions):
     """All of the user's sessions."""
 
     throttle_classes = (LoginThrottle,)
 
     def throttle_ident(self, request: Request) -> str | None:
-        """Count guesses of the password as login attempts of the user."""
+        """Count guesses of the password together with those at the login."""
         if "password" not in request.data:
             return None
-        network = read_client(django_request(request)).network
-        return f"{network}|{_claims(request).user_pk}"
+        return throttled_user(django_request(request), request.user)
 
     @sensitive_variables()
     def post(self, request: Request) -> Response:
@@ -133,14 +140,14 @@ class LogoutEverywhereView(_OwnSessions):
             _claims(request).user_pk, reason=RevokedReason.LOGOUT_EVERYWHERE, keep=kept
         )
         response = Response({"revoked": revoked})
-        return response if kept else _forget(request, response)
+        return response if kept else forget(request, response)
 
 
 def _claims(request: Request) -> AccessClaims:
     return cast(AccessClaims, request.auth)
 
 
-def _forget(request: Request, response: Response) -> Response:
+def forget(request: Request, response: _AnyResponse) -> _AnyResponse:
     """Clear the cookies, where it was by cookie that the session just ended came."""
     if read_visit(django_request(request)).transport == COOKIE:
         clear_cookies(response)

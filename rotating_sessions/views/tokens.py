@@ -53,7 +53,7 @@ from rotating_sessions.transports import (
 )
 from rotating_sessions.views.endpoint import Endpoint
 
-__all__ = ["LoginView", "LogoutView", "RefreshView"]
+__all__ = ["LoginView", "LogoutView", "RefreshView", "answer_with"]
 
 _AnyResponse = TypeVar("_AnyResponse", bound=HttpResponseBase)
 
@@ -104,7 +104,7 @@ class LoginView(Endpoint):
             raise InvalidCredentials from error
         if transport == COOKIE:
             rotate_token(django_request(request))
-        return _answer_with(pair)
+        return answer_with(pair)
 
 
 class RefreshView(Endpoint):
@@ -133,7 +133,7 @@ class RefreshView(Endpoint):
         except SessionError as refusal:
             answer = refuse(refusal)
             return _forget(request, answer) if transport == COOKIE else answer
-        return _answer_with(pair)
+        return answer_with(pair)
 
 
 class LogoutView(Endpoint):
@@ -172,7 +172,8 @@ def _end_session_of(value: str) -> None:
         return
 
 
-def _answer_with(pair: TokenPair) -> Response:
+def answer_with(pair: TokenPair) -> Response:
+    """Return the answer that hands out these tokens."""
     response = Response(pair.body())
     write_tokens(response, pair)
     return response

@@ -50,6 +50,7 @@ BODIES = {
     "/auth/refresh/": {"refresh": ""},
     "/auth/refresh-page/": {"next": "/account/"},
     "/auth/logout/": {"refresh": ""},
+    "/auth/reauthenticate/": {"password": ""},
     "/auth/logout-everywhere/": {"password": "", "keep_current": True},
 }
 # The refresh page is for browsers only.
