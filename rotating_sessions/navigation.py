@@ -19,22 +19,13 @@ def asks_for_page(request: HttpRequest) -> bool:
     return request.method == "GET" and "text/html" in accepted
 
 
-def redirect_through(
-    request: HttpRequest, page: str, target: str | None = None
-) -> HttpResponse | None:
-    """
-    Return the way to a page of ours that leads back, or None where it is not mounted.
-
-    Args:
-        request: Where it leads back to, unless there is a target.
-        page: The page's name for `reverse`.
-        target: An address of this site.
-    """
+def redirect_through(request: HttpRequest, page: str) -> HttpResponse | None:
+    """Return the way to a page of ours and back, or None where it is not mounted."""
     try:
         address = reverse(page)
     except NoReverseMatch:
         return None
-    query = urlencode({"next": target or request.get_full_path()})
+    query = urlencode({"next": request.get_full_path()})
     try:
         response = HttpResponseRedirect(f"{address}?{query}")
     except DisallowedRedirect:

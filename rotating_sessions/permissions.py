@@ -160,7 +160,7 @@ def _redirect(request: HttpRequest, error: SessionError) -> HttpResponseBase | N
     if not asks_for_page(request) or visit.transport == HEADER:
         return None
     if isinstance(error, ReauthenticationRequired):
-        return redirect_through(request, "rotating_sessions:reauthenticate-page")
+        return redirect_through(request, "rotating_sessions_pages:reauthenticate")
     # Somebody logged in by Django's own session may be sent back from there.
     wants_login = isinstance(error, NotAuthenticated | SessionEnded)
     if wants_login and not request.user.is_authenticated:

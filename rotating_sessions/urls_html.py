@@ -9,6 +9,7 @@ from django.urls import path
 
 from rotating_sessions.authentication import session_exempt
 from rotating_sessions.views.account import DismissPage, SessionsPage
+from rotating_sessions.views.confirmation import ReauthenticatePage
 from rotating_sessions.views.endings import (
     EndOthersPage,
     EndSessionPage,
@@ -34,4 +35,5 @@ urlpatterns = [
     path("log-out/", _show(LogOutPage), name="log-out"),
     path("logged-out/", _show(LoggedOutPage), name="logged-out"),
     path("log-out-everywhere/", _show(LogOutEverywherePage), name="log-out-everywhere"),
+    path("reauthenticate/", _show(ReauthenticatePage), name="reauthenticate"),
 ]

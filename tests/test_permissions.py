@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -12,11 +13,13 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
+from django.urls import path
 from django.utils import timezone
 
 from rotating_sessions.exceptions import ReauthenticationRequired
 from rotating_sessions.models import SessionFamily
 from rotating_sessions.permissions import check_recent_login
+from tests import views
 from tests.acting import SKEW, TICK
 from tests.browsing import (
     Api,
@@ -43,6 +46,9 @@ DJANGO = [
     "/codes/method-async/",
 ]
 ALL = [*DJANGO, "/api/codes/"]
+CONFIRM = "/account/sessions/reauthenticate/"
+# A site that mounts none of our pages.
+urlpatterns = [path("codes/", views.codes)]
 # What Django's asynchronous test client comes from.
 LOOPBACK = "127.0.0.1"
 
@@ -256,8 +262,38 @@ def test_page_without_a_database_is_unavailable(browser):
     assert refusal(response) == (503, "unavailable")
 
 
-def test_page_is_told_the_code_where_there_is_no_page_to_confirm_at(browser):
+@pytest.mark.parametrize("path", DJANGO)
+def test_page_sends_an_old_login_to_confirm_its_password(browser, path):
+    """A navigation with an old login passes through the page for it, and comes back."""
+    logged_in(RECENT)
+
+    response = browser.get(f"{path}?tab=2", **PAGE)
+
+    target = quote(f"{path}?tab=2", safe="")
+    assert response.status_code == 302
+    assert response["Location"] == f"{CONFIRM}?next={target}"
+    assert response["Cache-Control"] == "no-store"
+    assert not touches_cookies(response)
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json"])
+@pytest.mark.parametrize("method", ["get", "head", "post"])
+def test_only_a_navigation_is_sent_to_confirm(browser, method, accept):
+    """Scripts and forms are told by the status and the code."""
+    logged_in(RECENT)
+    token = browser.cookies["csrftoken"].value
+    accept = "text/html" if method != "get" else accept
+
+    response = getattr(browser, method)(
+        "/codes/", headers={"Accept": accept, "X-CSRFToken": token}
+    )
+
+    assert response.status_code == 403
+
+
+def test_page_is_told_the_code_where_there_is_no_page_to_confirm_at(browser, settings):
     """A site that mounts no page for it gets the code, to make one of its own."""
+    settings.ROOT_URLCONF = __name__
     logged_in(RECENT)
 
     response = browser.get("/codes/", **PAGE)
@@ -315,9 +351,9 @@ def test_refusal_changes_no_row(browser):
     logged_in(RECENT)
     before = rows()
 
-    for path in ALL:
-        browser.get(path)
+    responses = [browser.get(each) for each in ALL]
 
+    assert {response.status_code for response in responses} == {403}
     assert rows() == before
 
 

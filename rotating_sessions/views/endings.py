@@ -16,7 +16,6 @@ from django.shortcuts import redirect, render, resolve_url
 from django.views.decorators.debug import sensitive_variables
 
 from rotating_sessions.authentication import read_visit
-from rotating_sessions.clients import read_client
 from rotating_sessions.exceptions import InvalidToken
 from rotating_sessions.models import RevokedReason
 from rotating_sessions.services import (
@@ -24,7 +23,7 @@ from rotating_sessions.services import (
     revoke_all_sessions,
     revoke_session,
 )
-from rotating_sessions.throttles import LoginThrottle
+from rotating_sessions.throttles import LoginThrottle, throttled_user
 from rotating_sessions.transports import (
     carries_session_cookie,
     clear_cookies,
@@ -85,8 +84,8 @@ class LogOutEverywherePage(Page):
         return _ask(request)
 
     def throttle_ident(self, request: HttpRequest) -> str:
-        """Count guesses of the password together with those at the endpoint."""
-        return f"{read_client(request).network}|{request.user.pk}"
+        """Count guesses of the password together with those at the login."""
+        return throttled_user(request, request.user)
 
     @sensitive_variables()
     def post(self, request: HttpRequest) -> HttpResponse:
