@@ -96,6 +96,17 @@ def test_a_module_is_short(module):
     assert len(lines) <= limit
 
 
+@pytest.mark.parametrize(
+    "script", sorted(PACKAGE.rglob("*.js")), ids=lambda script: script.name
+)
+def test_a_script_is_short(script):
+    """A script holds one idea in fewer than 200 lines of at most 96 characters."""
+    lines = script.read_text().splitlines()
+
+    assert len(lines) < 200
+    assert max(map(len, lines)) <= 96
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_a_module_is_named_after_its_idea(module):
     """No module is a drawer for what belongs nowhere."""

@@ -1,48 +1,36 @@
-// Calls the API as the client's contract has it: at 401 `refresh_required` refresh, then
-// repeat; one refresh at a time in all tabs; no answer or 503: keep the session, try again.
+// Calls the API through the package's client, which refreshes and repeats where it has to.
+import { SessionClient } from "../rotating_sessions/client.js";
+
 const answer = document.getElementById("answer");
-const { signIn, refresh, refreshTimeout } = answer.dataset;
+const logOut = document.getElementById("log-out");
+const { home, signIn, refreshTimeout } = answer.dataset;
+const client = new SessionClient({ timeout: Number(refreshTimeout) });
 
-function csrfToken() {
-  // Read each time: a login in another tab changes it.
-  const cookie = document.cookie.split("; ").find((one) => one.startsWith("csrftoken="));
-  return cookie ? cookie.slice("csrftoken=".length) : "";
-}
+// Told in every tab, whichever of them finds out or logs out.
+client.addEventListener("ended", ({ detail }) => {
+  location.assign(detail.code === "logged_out" ? home : signIn);
+});
 
-function send(method, url, options = {}) {
-  const headers = { Accept: "application/json", "X-CSRFToken": csrfToken() };
-  return fetch(url, { method, headers, ...options });
-}
-
-function refreshSession() {
-  const ask = () =>
-    send("POST", refresh, { signal: AbortSignal.timeout(Number(refreshTimeout)) });
-  // Browsers have locks where a page is secure: with https, and on this machine.
-  return navigator.locks ? navigator.locks.request("refresh-session", ask) : ask();
-}
-
-async function call(method, url) {
-  const response = await send(method, url);
-  if (response.status !== 401) return response;
-  const { code } = await response.clone().json();
-  if (code !== "refresh_required") return response;
-  const refreshed = await refreshSession();
-  return refreshed.ok ? send(method, url) : refreshed;
-}
-
-async function press({ method, url, then }) {
+async function press(ask, then) {
   answer.textContent = "";
   try {
-    const response = await call(method, url);
-    if (response.status === 401) location.assign(signIn);
-    else if (response.ok && then) location.assign(then);
-    else answer.textContent = await response.text();
+    const response = await ask();
+    if (response.ok && then) location.assign(then);
+    // At 401 the page is on its way to the sign-in.
+    else if (response.status !== 401) answer.textContent = await response.text();
   } catch {
     answer.textContent = "The server did not answer. Try again.";
   }
 }
 
 for (const button of document.querySelectorAll("button[data-url]")) {
-  button.addEventListener("click", () => press(button.dataset));
+  const { method, url, then } = button.dataset;
+  button.addEventListener("click", () => press(() => client.fetch(url, { method }), then));
   button.hidden = false;
 }
+
+// Without this script the form posts itself, and the other tabs find out by themselves.
+logOut.addEventListener("submit", (event) => {
+  event.preventDefault();
+  press(() => client.logout(), home);
+});
