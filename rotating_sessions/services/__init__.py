@@ -7,6 +7,16 @@ rolls a revocation back.
 
 from __future__ import annotations
 
+from rotating_sessions.services.batches import (
+    RevokedBatch,
+    revoke_in_batches,
+    revoke_users_in_batches,
+)
+from rotating_sessions.services.history import (
+    find_sessions,
+    read_history,
+    read_whole_history,
+)
 from rotating_sessions.services.login import announce_login, start_session
 from rotating_sessions.services.overview import (
     THEFT_NOTICE,
@@ -49,25 +59,31 @@ __all__ = [
     "Overview",
     "Place",
     "PurgeCount",
+    "RevokedBatch",
     "Statistics",
     "Theft",
     "announce_login",
     "confirm",
     "end_proven_session",
     "failing_clearly",
+    "find_sessions",
     "is_database_failure",
     "keep_session_after_password_change",
     "purge_sessions",
+    "read_history",
     "read_last_addresses",
     "read_session",
     "read_statistics",
+    "read_whole_history",
     "reauthenticate_session",
     "reauthenticate_with_password",
     "refresh_session",
     "revoke_all_sessions",
+    "revoke_in_batches",
     "revoke_session",
     "revoke_sessions",
     "revoke_sessions_of_deleted_user",
+    "revoke_users_in_batches",
     "select_sessions",
     "start_session",
     "survey_sessions",
