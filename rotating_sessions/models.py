@@ -53,6 +53,16 @@ class SessionFamilyQuerySet(models.QuerySet["SessionFamily"]):
         """Return those that are neither revoked nor expired nor idle too long."""
         return self.filter(revoked_at=None, expires_at__gt=now, idle_at__gt=now)
 
+    def idle(self, now: datetime) -> SessionFamilyQuerySet:
+        """Return those that nobody revoked, and that ended because they sat idle."""
+        ended = self.filter(revoked_at=None, idle_at__lte=now)
+        return ended.filter(idle_at__lt=F("expires_at"))
+
+    def expired(self, now: datetime) -> SessionFamilyQuerySet:
+        """Return those that nobody revoked, and that ended because of their age."""
+        ended = self.filter(revoked_at=None, expires_at__lte=now)
+        return ended.filter(expires_at__lte=F("idle_at"))
+
     def ended_before(self, moment: datetime) -> SessionFamilyQuerySet:
         """Return those that had ended, in whichever way, before the moment."""
         return self.filter(
@@ -161,7 +171,8 @@ class RefreshToken(models.Model):
     class Meta:
         verbose_name = _("refresh token")
         verbose_name_plural = _("refresh tokens")
-        default_permissions = ("view",)
+        # Shown on the page of its session, to whoever may see that.
+        default_permissions = ()
         constraints = [
             models.UniqueConstraint(
                 fields=["family", "generation"], name="rotating_sessions_token_unique"

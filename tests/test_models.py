@@ -143,12 +143,11 @@ def test_tokens_go_with_their_session():
 
 
 def test_sessions_may_be_viewed_and_revoked_and_nothing_else():
-    """The permissions are to view both tables and to revoke sessions."""
+    """The permissions are to view sessions and to revoke them."""
     found = Permission.objects.filter(content_type__app_label="rotating_sessions")
 
     assert set(found.values_list("codename", flat=True)) == {
         "view_sessionfamily",
-        "view_refreshtoken",
         "revoke_sessionfamily",
     }
 

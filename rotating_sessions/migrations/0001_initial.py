@@ -201,7 +201,7 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "refresh token",
                 "verbose_name_plural": "refresh tokens",
-                "default_permissions": ("view",),
+                "default_permissions": (),
                 "constraints": [
                     models.UniqueConstraint(
                         fields=("family", "generation"),
