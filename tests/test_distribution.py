@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -14,7 +15,9 @@ ROOT = Path(__file__).parent.parent
 def dependencies() -> dict[str, str]:
     """Return the lowest version of each requirement, as pyproject.toml states it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return dict(requirement.split(">=") for requirement in project["dependencies"])
+    extras = project["optional-dependencies"].values()
+    requirements = chain(project["dependencies"], *extras)
+    return dict(requirement.split(">=") for requirement in requirements)
 
 
 def version(text: str) -> tuple[int, ...]:
