@@ -21,6 +21,7 @@ INNER = "10.0.0.1"
 OUTER = "10.0.0.2"
 COUNT_1: dict[str, Any] = {"TRUSTED_PROXY_COUNT": 1}
 COUNT_2: dict[str, Any] = {"TRUSTED_PROXY_COUNT": 2}
+COUNT_3: dict[str, Any] = {"TRUSTED_PROXY_COUNT": 3}
 LIST_1: dict[str, Any] = {"TRUSTED_PROXIES": [INNER]}
 LIST_2: dict[str, Any] = {"TRUSTED_PROXIES": [OUTER, INNER]}
 
@@ -44,6 +45,7 @@ LIST_2: dict[str, Any] = {"TRUSTED_PROXIES": [OUTER, INNER]}
         (COUNT_1, INNER, [SPOOFED, "x"], (None, "UNKNOWN", [SPOOFED], False)),
         (COUNT_2, INNER, [CLIENT], (None, "UNKNOWN", [], False)),
         (COUNT_2, INNER, [CLIENT, OUTER], (CLIENT, "COUNTED", [], False)),
+        (COUNT_3, INNER, [CLIENT, OUTER], (None, "UNKNOWN", [], False)),
         (LIST_1, INNER, [CLIENT], (CLIENT, "LISTED", [], False)),
         (LIST_1, INNER, [SPOOFED, CLIENT], (CLIENT, "LISTED", [SPOOFED], False)),
         (LIST_1, SPOOFED, [CLIENT], (SPOOFED, "PAST_PROXIES", [CLIENT], False)),
@@ -104,6 +106,10 @@ def shared(address: str, users: int, all_users: int) -> Suspicion:
         ),
         pytest.param(
             people(45, *[f"9.9.9.{n}" for n in range(9)]), id="small, many doors"
+        ),
+        pytest.param(
+            people(12, "8.8.8.8") + [(f"{n}", f"9.9.9.{n % 9}") for n in range(20, 52)],
+            id="a company among offices",
         ),
         pytest.param(people(1, "127.0.0.1") + everywhere(1), id="a developer beside"),
         pytest.param(people(50, None) + everywhere(50), id="half of them known"),

@@ -141,6 +141,19 @@ def test_refreshes_are_found_by_their_keys(seed):
     assert found.refreshes == expected > 0
 
 
+def test_a_token_that_came_late_hides_no_refresh_before_it():
+    """A token may have a higher key than one that was issued minutes after it."""
+    family = SessionFamilyFactory.create()
+    since = START - DAY
+    offsets = [MOMENT, timedelta(minutes=-4), timedelta(minutes=-3), 2 * MOMENT]
+    for number, offset in enumerate(offsets, start=1):
+        RefreshTokenFactory.create(
+            family=family, generation=number, issued_at=since + offset
+        )
+
+    assert read().refreshes == 2
+
+
 def test_what_happened_before_the_window_is_not_read():
     """The ledger is searched by its keys: a longer one takes few more queries."""
     family = SessionFamilyFactory.create()
@@ -182,6 +195,16 @@ def test_the_oldest_end_is_the_first_of_all(column):
     SessionFamilyFactory.create()
 
     assert read().oldest_ended_at == ended_at
+
+
+@pytest.mark.parametrize("column", ["revoked_at", "expires_at", "idle_at"])
+def test_what_ends_at_this_moment_has_ended(column):
+    """At its deadline a session is over, and its end is one."""
+    SessionFamilyFactory.create(**{column: START})
+
+    found = read()
+
+    assert (found.ended, found.oldest_ended_at) == (1, START)
 
 
 def test_nothing_ended_has_no_oldest_end():
