@@ -11,6 +11,8 @@ from typing import Any
 from django.conf import settings
 from django.core.signals import setting_changed
 
+from rotating_sessions.rotation import CLOCK_SKEW
+
 __all__ = ["SETTING", "Conf", "get_conf"]
 
 SETTING = "ROTATING_SESSIONS"
@@ -49,6 +51,11 @@ class Conf:
     refresh_rate: str | None = "60/min"
     token_history: int = 50
     retention: timedelta = timedelta(days=30)
+
+    @property
+    def least_retention(self) -> timedelta:
+        """Return for how long an access token of an ended session may still be good."""
+        return self.access_lifetime + self.max_staleness + CLOCK_SKEW
 
 
 @lru_cache(maxsize=1)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import builtins
 import io
+import itertools
+import time
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import OperationalError, connection
 from django.utils import timezone
 
+from rotating_sessions.management.commands import rotating_sessions_purge
 from rotating_sessions.models import RefreshToken, RevokedReason, SessionFamily
 from tests.browsing import bearer, database_down, refusal, rows
 from tests.factories import (
@@ -145,8 +149,159 @@ def test_purge_stops_after_the_batches_it_was_given():
 
     printed = run("purge", "--batch-size=2", "--max-batches=1")
 
-    assert printed == "Deleted 2 session(s) and 4 token record(s).\n"
+    assert printed.splitlines() == [
+        "Deleted 2 session(s) and 4 token record(s).",
+        "Stopped at the limit: there may be more for the next run.",
+    ]
     assert SessionFamily.objects.count() == 3
+
+
+def test_purge_stops_when_its_time_is_over():
+    """With --max-seconds the batch in flight is finished, and the rest is left."""
+    end_long_ago(5)
+
+    printed = run("purge", "--batch-size=2", "--max-seconds=0")
+
+    assert printed.splitlines() == [
+        "Deleted 2 session(s) and 4 token record(s).",
+        "Stopped at the limit: there may be more for the next run.",
+    ]
+    assert run("purge", "--max-seconds=3600").splitlines() == [
+        "Deleted 3 session(s) and 6 token record(s)."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("span", "deleted"), [("9d", 1), ("1440m", 2), ("25h", 1), ("23h", 2), ("31d", 0)]
+)
+def test_one_purge_may_keep_for_longer_or_shorter(span, deleted):
+    """--older-than stands in for RETENTION, in days, hours or minutes."""
+    now = timezone.now()
+    SessionFamilyFactory.create(revoked_at=now - timedelta(days=1, seconds=60))
+    SessionFamilyFactory.create(revoked_at=now - timedelta(days=30, seconds=60))
+
+    printed = run("purge", f"--older-than={span}")
+
+    assert printed == f"Deleted {deleted} session(s) and 0 token record(s).\n"
+
+
+@pytest.mark.parametrize("span", ["30", "d", "1y", "-1d", "1.5d", "1234567d", "30m"])
+def test_span_that_makes_no_sense_is_refused(span):
+    """A span has a unit, and leaves what an access token may still need (RV-06)."""
+    end_long_ago(1)
+
+    with pytest.raises(CommandError, match="--older-than"):
+        run("purge", f"--older-than={span}")
+
+    assert SessionFamily.objects.count() == 1
+
+
+class Terminal(io.StringIO):
+    """What the command takes for a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def watch(*args: str) -> str:
+    """Purge on a terminal, and return all that it was sent."""
+    terminal = Terminal()
+    call_command("rotating_sessions_purge", *args, stdout=terminal, no_color=True)
+    return terminal.getvalue()
+
+
+def test_purge_draws_a_bar_on_a_terminal():
+    """Who watches sees how far the purge is, and a clean line at the end."""
+    end_long_ago(4)
+
+    drawn = watch("--batch-size=3").split("\r")
+
+    assert drawn == [
+        "",
+        "[###############-----]  75%  3 session(s) and 6 token record(s)",
+        "[####################] 100%  4 session(s) and 8 token record(s)",
+        " " * len(drawn[1]),
+        "Deleted 4 session(s) and 8 token record(s).\n",
+    ]
+
+
+def test_bar_is_wiped_before_an_error():
+    """What went wrong stands on a line of its own."""
+    end_long_ago(2)
+    terminal = Terminal()
+
+    def fail(execute: Any, sql: str, *args: Any) -> Any:
+        if sql.startswith("DELETE") and SessionFamily.objects.count() == 1:
+            raise OperationalError("The server went away.")
+        return execute(sql, *args)
+
+    with connection.execute_wrapper(fail), pytest.raises(CommandError, match="after 1"):
+        call_command("rotating_sessions_purge", "--batch-size=1", stdout=terminal)
+
+    bar = "[##########----------]  50%  1 session(s) and 2 token record(s)"
+    assert terminal.getvalue() == f"\r{bar}\r{' ' * len(bar)}\r"
+
+
+def test_more_than_can_be_counted_quickly_is_no_bar(monkeypatch):
+    """A purge does not wait for a long count: then the numbers alone are shown."""
+    monkeypatch.setattr(rotating_sessions_purge, "_MAX_COUNTED", 2)
+    end_long_ago(3)
+
+    drawn = watch().split("\r")
+
+    assert drawn[1] == "3 session(s) and 6 token record(s)"
+
+
+@pytest.mark.parametrize("colour", ["--no-color", "--force-color"])
+def test_purge_is_coloured_only_if_it_may(colour):
+    """--no-color and --force-color count, as in every command of Django's."""
+    terminal = Terminal()
+
+    call_command("rotating_sessions_purge", colour, stdout=terminal)
+
+    assert ("\x1b[" in terminal.getvalue()) == (colour == "--force-color")
+
+
+def test_quiet_purge_prints_nothing():
+    """With -v 0 nothing is printed, on a terminal either."""
+    end_long_ago(2)
+
+    assert run("purge", "-v=0") + watch("-v=0") == ""
+    assert not SessionFamily.objects.exists()
+
+
+def test_long_purge_tells_how_far_it_is(monkeypatch):
+    """Where nobody watches, a line every half a minute says how far the purge is."""
+    moments = itertools.count(step=11)
+    monkeypatch.setattr(time, "monotonic", lambda: next(moments))
+    end_long_ago(12)
+
+    printed = run("purge", "--batch-size=2")
+
+    *lines, last = printed.splitlines()
+    assert last == "Deleted 12 session(s) and 24 token record(s)."
+    assert lines
+    assert all(line.startswith("So far ") for line in lines)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_purge_tells_what_it_left_to_others(monkeypatch):
+    """Sessions that others were at work on are left, and the command says so."""
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+    end_long_ago(3)
+
+    def contend(execute: Any, sql: str, *args: Any) -> Any:
+        if sql.startswith("DELETE"):
+            raise OperationalError(1213, "Deadlock found")
+        return execute(sql, *args)
+
+    with connection.execute_wrapper(contend):
+        printed = run("purge")
+
+    assert printed.splitlines() == [
+        "Deleted 0 session(s) and 0 token record(s).",
+        "Others were at work on 3 more session(s): the next run looks again.",
+    ]
 
 
 @pytest.mark.parametrize("option", ["--batch-size", "--max-batches"])

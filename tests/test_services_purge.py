@@ -19,7 +19,7 @@ from rotating_sessions.exceptions import (
     Unavailable,
 )
 from rotating_sessions.models import RefreshToken, SessionFamily
-from rotating_sessions.services import PurgeCount, purge_sessions
+from rotating_sessions.services import PurgeCount, purge, purge_sessions
 from rotating_sessions.transports import TokenPair
 from tests.acting import TICK, Clock, W, columns, log_in, present, rows_of
 from tests.factories import RefreshTokenFactory, SessionFamilyFactory
@@ -96,6 +96,54 @@ def test_site_says_how_long_sessions_are_kept(clock):
     total()
 
     assert list(SessionFamily.objects.all()) == [kept]
+
+
+@pytest.mark.parametrize("older_than", [60 * DAY, 9 * DAY])
+def test_one_run_may_keep_sessions_for_longer_or_shorter(clock, older_than):
+    """OLDER_THAN stands in for RETENTION, in either direction."""
+    families(1, revoked_at=clock.now - older_than - TICK)
+    (kept,) = families(1, revoked_at=clock.now - older_than)
+
+    count = total(older_than=older_than)
+
+    assert count == PurgeCount(families=1)
+    assert list(SessionFamily.objects.all()) == [kept]
+
+
+# ACCESS_LIFETIME, MAX_STALENESS and the clocks' skew, with the defaults.
+LEAST = timedelta(minutes=30, seconds=60 + 5)
+
+
+def test_sessions_stay_known_while_an_access_token_may_be_good(clock):
+    """RV-06: No run purges what a process has to know to refuse an access token."""
+    families(1, revoked_at=clock.now - LEAST - TICK)
+
+    with pytest.raises(ValueError, match="0:31:05"):
+        total(older_than=LEAST - TICK)
+
+    assert total(older_than=LEAST) == PurgeCount(families=1)
+
+
+def test_session_that_ended_in_several_ways_is_counted_once(clock):
+    """A session that was revoked, idle and expired is one session, in a dry run too."""
+    long_ago = clock.now - 31 * DAY
+    fields = ("revoked_at", "expires_at", "idle_at")
+    for number in range(1, 8):
+        ended = [field for place, field in enumerate(fields) if number & 1 << place]
+        families(1, **dict.fromkeys(ended, long_ago))
+
+    counts = [total(dry_run=dry, batch_size=2) for dry in (True, False)]
+
+    assert counts == [PurgeCount(families=7)] * 2
+
+
+def test_sessions_that_ended_at_one_moment_all_go(clock):
+    """Sessions that were revoked together are purged together, batch after batch."""
+    families(7, revoked_at=clock.now - 31 * DAY)
+
+    counts = list(purge_sessions(batch_size=3, dry_run=True))
+
+    assert [count.families for count in counts[:3]] == [3, 3, 1]
 
 
 # The history.
@@ -206,6 +254,51 @@ def test_purge_stops_after_as_many_batches_as_it_may(clock, limit, left):
 
     assert sum(count.families for count in counts) == 5 - left
     assert total() == PurgeCount(families=left)
+
+
+@pytest.fixture
+def durations(monkeypatch):
+    """Let each batch of sessions take as long as the list says, and then no time."""
+    found: list[float] = []
+    elapsed = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: elapsed[0])
+
+    def take(execute: Any, sql: str, *args: Any) -> Any:
+        if found and sql.startswith("DELETE") and sql.split()[2][1:-1] == table:
+            elapsed[0] += found.pop(0)
+        return execute(sql, *args)
+
+    table = SessionFamily._meta.db_table
+    with connection.execute_wrapper(take):
+        yield found
+
+
+def test_run_stops_when_its_time_is_over(clock, durations):
+    """MAX_TIME ends a run after the batch in flight, which says that there is more."""
+    families(5, revoked_at=clock.now - 31 * DAY)
+    durations += [3, 4, 9]
+
+    counts = list(purge_sessions(batch_size=1, max_time=timedelta(seconds=7)))
+
+    assert counts == [
+        PurgeCount(families=1),
+        PurgeCount(families=1, stopped=True),
+    ]
+    assert sum(counts, PurgeCount()) == PurgeCount(families=2, stopped=True)
+    assert SessionFamily.objects.count() == 3
+
+
+def test_batches_grow_and_shrink_with_the_time_they_take(clock, durations, monkeypatch):
+    """TH-09: A batch takes as many sessions as go in a quarter of a second."""
+    monkeypatch.setattr(purge, "_FIRST", 4)
+    monkeypatch.setattr(purge, "_FEWEST", 2)
+    families(30, revoked_at=clock.now - 31 * DAY)
+    durations += [0, 0.5, 9, 0.25, 0.125]
+
+    counts = list(purge_sessions(batch_size=5))
+
+    sizes = [count.families for count in counts]
+    assert sizes == [4, 5, 2, 2, 2, 4, 5, 5, 1]
 
 
 def test_purge_deletes_batch_by_batch_as_it_is_asked(clock):
@@ -321,6 +414,8 @@ def test_batch_that_is_in_the_way_of_others_is_left_to_the_next_run(clock, monke
         PurgeCount(skipped=2),
         PurgeCount(families=2),
         PurgeCount(families=1),
+        # The history of what is left needs no trimming.
+        PurgeCount(),
     ]
     assert total() == PurgeCount(families=2)
 
@@ -362,9 +457,11 @@ def test_no_delete_names_two_tables(clock):
 def test_counts_add_up():
     """Two counts are added field by field."""
     one = PurgeCount(families=1, tokens=20, skipped=7)
-    other = PurgeCount(families=300, tokens=4000, skipped=80)
+    other = PurgeCount(families=300, tokens=4000, skipped=80, stopped=True)
+    both = PurgeCount(families=301, tokens=4020, skipped=87, stopped=True)
 
-    assert one + other == PurgeCount(families=301, tokens=4020, skipped=87)
+    assert one + other == other + one == both
+    assert not (one + one).stopped
 
 
 def test_row_of_a_revoked_session_is_kept_while_it_matters(

@@ -17,7 +17,6 @@ from rotating_sessions.checks.types import (
     has_right_types,
 )
 from rotating_sessions.conf import Conf, get_conf
-from rotating_sessions.rotation import CLOCK_SKEW
 from rotating_sessions.transports import COOKIE, HEADER
 
 __all__ = ["MIN_KEY_BYTES", "check_values"]
@@ -103,7 +102,7 @@ def _check_numbers(conf: Conf) -> Iterator[CheckMessage]:
 
 
 def _check_retention(conf: Conf) -> Iterator[CheckMessage]:
-    if conf.retention < conf.access_lifetime + conf.max_staleness + CLOCK_SKEW:
+    if conf.retention < conf.least_retention:
         yield an_error(
             11, "RETENTION has to be longer than ACCESS_LIFETIME and MAX_STALENESS."
         )

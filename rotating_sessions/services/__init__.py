@@ -7,6 +7,7 @@ rolls a revocation back.
 
 from __future__ import annotations
 
+from rotating_sessions.services.backlog import count_ended, read_purge_delay
 from rotating_sessions.services.batches import (
     RevokedBatch,
     revoke_in_batches,
@@ -64,6 +65,7 @@ __all__ = [
     "Theft",
     "announce_login",
     "confirm",
+    "count_ended",
     "end_proven_session",
     "failing_clearly",
     "find_sessions",
@@ -72,6 +74,7 @@ __all__ = [
     "purge_sessions",
     "read_history",
     "read_last_addresses",
+    "read_purge_delay",
     "read_session",
     "read_statistics",
     "read_whole_history",

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import connections
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from rotating_sessions.conf import get_conf
-from rotating_sessions.models import RefreshToken, SessionFamilyQuerySet
+from rotating_sessions.models import RefreshToken, SessionFamily, SessionFamilyQuerySet
+from rotating_sessions.services.backlog import DEADLINES, ended_by, read_retention
 from rotating_sessions.services.reading import families
 from rotating_sessions.services.transactions import (
     Contended,
@@ -25,6 +27,16 @@ from rotating_sessions.services.transactions import (
 
 __all__ = ["PurgeCount", "purge_sessions"]
 
+# How long a batch should take, in seconds: much less than anybody waits for.
+_PACE = 0.25
+# How many sessions the first batch takes, and how few the slowest.
+_FIRST, _FEWEST = 100, 10
+
+_FAMILY, _TOKEN = (model._meta.label for model in (SessionFamily, RefreshToken))  # noqa: SLF001 - as deletions name them
+
+_Row = TypeVar("_Row")
+_Work = Callable[[list[UUID]], "PurgeCount"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurgeCount:
@@ -32,25 +44,30 @@ class PurgeCount:
     How many rows one batch deleted, or would delete.
 
     `skipped` are the sessions of a batch that was in the way of others at each try: the
-    next run deletes what there is to delete of them.
+    next run deletes what there is to delete of them. `stopped` tells that a limit ended
+    the run with this batch, and that there may be more.
     """
 
     families: int = 0
     tokens: int = 0
     skipped: int = 0
+    stopped: bool = False
 
     def __add__(self, other: PurgeCount) -> PurgeCount:
         return PurgeCount(
             families=self.families + other.families,
             tokens=self.tokens + other.tokens,
             skipped=self.skipped + other.skipped,
+            stopped=self.stopped or other.stopped,
         )
 
 
 def purge_sessions(
     *,
-    batch_size: int = 1000,
+    older_than: timedelta | None = None,
+    batch_size: int = 5000,
     max_batches: int | None = None,
+    max_time: timedelta | None = None,
     sleep: timedelta = timedelta(),
     dry_run: bool = False,
     using: str | None = None,
@@ -61,22 +78,34 @@ def purge_sessions(
     First the families that ended longer than RETENTION ago, with their tokens; then, of
     the live ones, tokens older than the last TOKEN_HISTORY. Neither changes any answer.
     Nor does it wait for others: a row that another transaction has locked is left to
-    the next run, where the database can tell.
+    the next run, where the database can tell. Batches grow and shrink so that each
+    takes a quarter of a second or so.
 
     Args:
-        batch_size: Rows looked at in one transaction, at most.
+        older_than: How long ago they ended at least; None for RETENTION.
+        batch_size: Sessions looked at in one transaction, at most.
         max_batches: Stop after as many; None goes on to the end.
+        max_time: Stop after the batch in which this is over.
         sleep: How long to pause after each batch.
         dry_run: Count, and delete nothing.
         using: The database; None for the one that sessions are written to.
 
     Raises:
+        ValueError: An access token of what was to be purged might still be good.
         Unavailable: The database failed; the batches yielded stay deleted.
     """
-    purge = _Purge(using=using or write_database(), now=timezone.now(), dry_run=dry_run)
+    began = time.monotonic()
+    longest = math.inf if max_time is None else max_time.total_seconds()
+    purge = _Purge(
+        using=using or write_database(),
+        now=timezone.now(),
+        retention=read_retention(older_than),
+        dry_run=dry_run,
+    )
     for number, count in enumerate(purge.run(batch_size), start=1):
-        yield count
-        if number == max_batches:
+        stopped = number == max_batches or time.monotonic() - began >= longest
+        yield replace(count, stopped=stopped)
+        if stopped:
             return
         time.sleep(sleep.total_seconds())
 
@@ -87,32 +116,38 @@ class _Purge:
 
     using: str
     now: datetime
+    retention: timedelta
     dry_run: bool
 
     def run(self, batch_size: int) -> Iterator[PurgeCount]:
-        for keys in self._batches(self._ended(), batch_size):
-            yield self._stepping_aside(self._delete, keys)
-        longer = self._families().live(self.now)
-        longer = longer.filter(generation__gte=get_conf().token_history)
-        for keys in self._batches(longer, batch_size):
-            yield self._stepping_aside(self._trim, keys)
+        pace, moment = _Pace(batch_size), self.now - self.retention
+        for deadline in DEADLINES:
+            rows = ended_by(deadline, self._families(), moment)
+            yield from self._walk(rows, deadline, self._delete, pace)
+        yield from self._walk(self._families(), "created_at", self._trim, pace)
 
-    def _batches(self, rows: SessionFamilyQuerySet, size: int) -> Iterator[list[UUID]]:
-        """Yield the keys of the rows in their order: each is looked at once."""
-        rows = rows.order_by("pk")
-        keys = self._first_keys(rows, size)
-        while keys:
-            yield keys
-            keys = self._first_keys(rows.filter(pk__gt=keys[-1]), size)
+    def _walk(
+        self, rows: SessionFamilyQuerySet, column: str, work: _Work, pace: _Pace
+    ) -> Iterator[PurgeCount]:
+        """Do the work on the rows in the order of the column: each is met once."""
+        places = rows.order_by(column, "pk").values_list(column, "pk")
+        found = self._read(places[: pace.size])
+        while found:
+            began = time.monotonic()
+            count = self._step_aside(work, [key for _, key in found])
+            pace.learn(time.monotonic() - began)
+            yield count
+            value, key = found[-1]
+            ahead = Q(**{f"{column}__gt": value}) | Q(pk__gt=key)
+            rest = places.filter(ahead, **{f"{column}__gte": value})
+            found = self._read(rest[: pace.size])
 
-    def _first_keys(self, rows: SessionFamilyQuerySet, size: int) -> list[UUID]:
+    def _read(self, rows: QuerySet[Any, _Row]) -> list[_Row]:
         # Durably, for a read can be aborted for others' sake as well.
-        first = rows.values_list("pk", flat=True)[:size]
-        return run_durably(lambda: list(first.all()), using=self.using)
+        return run_durably(lambda: list(rows.all()), using=self.using)
 
-    def _stepping_aside(
-        self, work: Callable[[list[UUID]], PurgeCount], keys: list[UUID]
-    ) -> PurgeCount:
+    def _step_aside(self, work: _Work, keys: list[UUID]) -> PurgeCount:
+        """Do the work, unless it is in the way of others each time it is tried."""
         try:
             return run_durably(partial(work, keys), using=self.using)
         except Contended:
@@ -120,25 +155,26 @@ class _Purge:
 
     def _delete(self, keys: list[UUID]) -> PurgeCount:
         # The condition again: what counts is what this transaction sees.
-        ended = self._ended().filter(pk__in=keys)
+        moment = self.now - self.retention
+        ended = self._families().filter(pk__in=keys).ended_before(moment)
         if self.dry_run:
             tokens = self._tokens().filter(family__in=keys).count()
             return PurgeCount(families=ended.count(), tokens=tokens)
-        locked = self._lock(ended)
-        token_count, _ = self._tokens().filter(family__in=locked).delete()
-        family_count, _ = self._families().filter(pk__in=locked).delete()
-        return PurgeCount(families=family_count, tokens=token_count)
+        locked = self._families().filter(pk__in=self._lock(ended))
+        _, counts = locked.only("pk").delete()
+        return PurgeCount(families=counts.get(_FAMILY, 0), tokens=counts.get(_TOKEN, 0))
 
     def _trim(self, keys: list[UUID]) -> PurgeCount:
         kept = get_conf().token_history
-        older = self._tokens().filter(
-            family__in=keys, generation__lte=F("family__generation") - kept
+        longer = self._families().filter(pk__in=keys, generation__gte=kept)
+        older = longer.live(self.now).filter(
+            refresh_tokens__generation__lte=F("generation") - kept
         )
-        if self.dry_run:
-            return PurgeCount(tokens=older.count())
         # Read without a lock, since generations only grow. A delete that joins would
         # lock the families as well, and deadlock with all who lock them first.
-        found = list(older.values_list("pk", flat=True))
+        found = list(older.values_list("refresh_tokens__pk", flat=True))
+        if self.dry_run or not found:
+            return PurgeCount(tokens=len(found))
         locked = self._lock(self._tokens().filter(pk__in=found))
         count, _ = self._tokens().filter(pk__in=locked).delete()
         return PurgeCount(tokens=count)
@@ -150,11 +186,21 @@ class _Purge:
         rows = rows.select_for_update(skip_locked=skip)
         return list(rows.order_by("pk").values_list("pk", flat=True))
 
-    def _ended(self) -> SessionFamilyQuerySet:
-        return self._families().ended_before(self.now - get_conf().retention)
-
     def _families(self) -> SessionFamilyQuerySet:
         return families(self.using)
 
     def _tokens(self) -> QuerySet[RefreshToken]:
         return RefreshToken.objects.using(self.using)
+
+
+class _Pace:
+    """How many sessions a batch takes, as the batches before it went."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.size = min(most, _FIRST)
+
+    def learn(self, seconds: float) -> None:
+        """Note how long the last batch took."""
+        fitting = int(self.size * _PACE / max(seconds, 0.001))
+        self.size = min(self._most, max(_FEWEST, min(fitting, 2 * self.size)))

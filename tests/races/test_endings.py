@@ -13,6 +13,7 @@ from django.utils import timezone
 from rotating_sessions.exceptions import InvalidToken, SessionEnded, SessionError
 from rotating_sessions.models import RevokedReason, SessionFamily
 from rotating_sessions.services import (
+    PurgeCount,
     keep_session_after_password_change,
     purge_sessions,
     revoke_all_sessions,
@@ -21,6 +22,7 @@ from rotating_sessions.services import (
 from rotating_sessions.signals import session_revoked
 from rotating_sessions.transports import TokenPair
 from tests.acting import claims_of, columns, heard, log_in, present, rows_of
+from tests.factories import RefreshTokenFactory, SessionFamilyFactory
 from tests.races.racing import (
     THREADS,
     and_then,
@@ -144,6 +146,19 @@ def test_purge_disturbs_no_refresh(rf, user, attempt):
     assert all(isinstance(outcome, SessionError) for outcome in outcomes[-2:])
     assert kinds(outcomes[-2:]) <= {InvalidToken, *SessionEnded.__subclasses__()}
     assert SessionFamily.objects.count() == len(live)
+
+
+@several_times
+def test_purges_at_once_delete_each_row_once(user, attempt):
+    """Purges that run at the same time share the work, and each row goes once."""
+    ended_at = timezone.now() - timedelta(days=31)
+    for family in SessionFamilyFactory.create_batch(20, user=user, idle_at=ended_at):
+        RefreshTokenFactory.create_batch(3, family=family)
+
+    counts = race(*times(4, lambda: sum(purge_sessions(batch_size=3), PurgeCount())))
+
+    assert sum(counts, PurgeCount()) == PurgeCount(families=20, tokens=60)
+    assert not SessionFamily.objects.exists()
 
 
 # The user.
