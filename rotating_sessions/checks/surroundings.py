@@ -154,7 +154,8 @@ def _check_behind_proxy(conf: Conf) -> Iterator[CheckMessage]:
         yield _warning(
             31,
             "The site is behind a proxy, and every client has the proxy's address.",
-            "Set TRUSTED_PROXY_COUNT or TRUSTED_PROXIES.",
+            "Set TRUSTED_PROXY_COUNT or TRUSTED_PROXIES, then see what "
+            "`manage.py rotating_sessions_check` says.",
         )
 
 
