@@ -92,10 +92,10 @@ def site() -> Site:
     return Site()
 
 
-def outcome_of(job: Callable[..., Any], *args: Any) -> Any:
+def outcome_of(job: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Return what the job returns, or the refusal that it raises."""
     try:
-        return job(*args)
+        return job(*args, **kwargs)
     except SessionError as refusal:
         return refusal
 
@@ -135,7 +135,7 @@ def test_revocation_is_final_at_any_clock_value(first, clock):
     for days in (-400, -1, 0, 1, 13, 29, 400):
         clock.now = moment + timedelta(days=days)
         outcomes += [outcome_of(present, pair) for pair in pairs]
-        outcomes += [outcome_of(confirm, claim) for claim in claims]
+        outcomes += [outcome_of(confirm, claim, client=client_at()) for claim in claims]
 
     assert {type(outcome) for outcome in outcomes} == {SessionEnded}
     assert columns(first) == before
