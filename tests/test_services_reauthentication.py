@@ -396,6 +396,71 @@ def test_stronger_hash_does_not_end_the_session(old, request_of, user, settings)
     assert present(old).refresh is not None
 
 
+def test_stronger_hash_of_another_confirmation_is_waited_for(
+    old, request_of, user, settings
+):
+    """I-2: Of two who find a weak hash, the second finds the stronger one."""
+    settings.PASSWORD_HASHERS = STRONGER_FIRST
+    late = request_of(old)
+    read_session(late)
+    reauthenticate_with_password(request_of(old), PASSWORD)
+    user.refresh_from_db()
+    stored = user.password
+
+    pair = reauthenticate_with_password(late, PASSWORD)
+
+    user.refresh_from_db()
+    assert user.password == stored
+    assert find_session(claims_of(pair)) is not None
+
+
+def test_no_stronger_hash_is_kept_without_its_stamp(
+    old, request_of, user, settings, clock
+):
+    """I-23: Where the session is to refresh first, it does so by the hash it knows."""
+    settings.PASSWORD_HASHERS = STRONGER_FIRST
+    newest = present(old)
+    clock.forward(W)
+
+    with pytest.raises(RefreshRequired):
+        reauthenticate_with_password(request_of(old), PASSWORD)
+
+    user.refresh_from_db()
+    assert user.password.startswith("md5$")
+    assert present(newest).refresh is not None
+
+
+def test_wrong_password_of_a_weak_hash_is_noted_for_good(
+    old, request_of, user, settings
+):
+    """What a receiver of `user_login_failed` writes is kept, in a transaction, too."""
+    settings.PASSWORD_HASHERS = STRONGER_FIRST
+
+    def note(**kwargs: Any) -> None:
+        get_user_model().objects.update(last_name="locked")
+
+    user_login_failed.connect(note)
+    with pytest.raises(PasswordRefused):
+        reauthenticate_with_password(request_of(old), "wrong")
+    user_login_failed.disconnect(note)
+
+    user.refresh_from_db()
+    assert user.last_name == "locked"
+
+
+def test_session_that_ends_before_a_weak_hash_is_checked_is_over(
+    old, request_of, settings
+):
+    """I-1: What ends between the first read and the lock has ended."""
+    settings.PASSWORD_HASHERS = STRONGER_FIRST
+    request = request_of(old)
+    read_session(request)
+    ENDS["revoked"]()
+
+    with pytest.raises(SessionEnded):
+        reauthenticate_with_password(request, PASSWORD)
+
+
 def test_strong_hash_is_checked_outside_a_transaction(
     old, request_of, settings, monkeypatch
 ):
@@ -445,7 +510,6 @@ def test_password_changed_meanwhile_is_no_stronger_hash(  # noqa: PLR0917
         reauthenticate_with_password(request, "another one")
 
     assert columns(old) == before
-    assert find_session(claims_of(old)) is None
 
 
 def test_session_kept_at_a_password_change_is_kept_and_not_confirmed(

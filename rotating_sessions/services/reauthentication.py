@@ -13,6 +13,7 @@ from typing import Any, cast
 from django.contrib.auth import authenticate, get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.hashers import check_password, get_hasher, identify_hasher
+from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
@@ -37,7 +38,11 @@ from rotating_sessions.services.reading import (
     password_state,
     read_session,
 )
-from rotating_sessions.services.transactions import failing_clearly, run_in_transaction
+from rotating_sessions.services.transactions import (
+    failing_clearly,
+    run_in_transaction,
+    write_database,
+)
 from rotating_sessions.tokens.access import AccessClaims
 from rotating_sessions.transports import TokenPair
 
@@ -88,14 +93,12 @@ def reauthenticate_with_password(request: HttpRequest, password: str) -> TokenPa
     session = read_session(request)
     if session is None:
         raise SessionEnded
-    work = partial(_check_password, request, claims, session, password)
     if _is_outdated(cast(AbstractBaseUser, session.user).password):
-        # At once with the stronger hash that Django then stores: between the two
-        # writes the session would be one with another password, and revoked.
+        work = partial(_check_and_rehash, request, claims, session, password)
         return _answer(request, run_in_transaction(work))
-    # Else not: a slow hash, or a slow backend, is no reason for a long transaction.
+    # A slow hash, or a slow backend, is no reason for a long transaction.
     with failing_clearly():
-        outcome = work()
+        outcome = _check_password(request, claims, session, password)
     return _answer(request, outcome)
 
 
@@ -124,6 +127,28 @@ def _reauthenticate(
     session = find_session(claims)
     locked = None if session is None else lock_family(session)
     return SessionEnded() if locked is None else _stamp(locked, locked.user, claims)
+
+
+@sensitive_variables()
+def _check_and_rehash(
+    request: HttpRequest, claims: AccessClaims, session: SessionFamily, password: str
+) -> tuple[SessionFamily, TokenPair] | SessionError:
+    """
+    Check the password at once with the stronger hash that Django then stores.
+
+    Between the two writes the session would be one with another password, and revoked.
+    """
+    # Of two who store a hash each, for the row to know one, the second has to wait.
+    lock_family(session)
+    current = find_session(claims)
+    if current is None:
+        return SessionEnded()
+    outcome = _check_password(request, claims, current, password)
+    if isinstance(outcome, RefreshRequired | SessionEnded):
+        # No hash without its stamp. A wrong password stores none, and what the site
+        # notes about it has to stay.
+        transaction.set_rollback(True, using=write_database())
+    return outcome
 
 
 @sensitive_variables()

@@ -34,6 +34,11 @@ def confirm(held: Held, seat: int) -> HttpResponseBase:
     return Api().get("/plain/", **bearer(held.access))
 
 
+def reauthenticate(held: Held, seat: int) -> HttpResponseBase:
+    password = {"password": PASSWORD}
+    return Api().send("/auth/reauthenticate/", password, **bearer(held.access))
+
+
 def log_out(held: Held, seat: int) -> HttpResponseBase:
     return Api().send("/auth/logout/", {"refresh": held.refresh})
 

@@ -18,7 +18,8 @@ from tests.races.pairs import Pair
 from tests.races.site import LIMIT
 from tests.races.stage import Situation, Stage
 
-_HARMLESS = {"confirm", "purge", "session limit"}
+_HARMLESS = {"confirm", "purge", "reauthenticate", "session limit"}
+_GIVING_ACCESS = ["refresh", "reauthenticate"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +66,7 @@ class Aftermath:
         self._session_ended_for_a_reason()
         self._each_end_is_announced_once()
         self._other_sessions_ended_for_a_reason()
+        self._login_is_as_recent_as_it_was_confirmed()
         self._limit_is_kept()
         self._purge_took_what_was_over()
         self._one_lineage_lives_at_most()
@@ -85,8 +87,9 @@ class Aftermath:
             for answer in self.of(operation.name)
             if answer.status < 400
         ]
-        for answer in [*self.of("refresh"), *self.of("confirm")]:
-            if ends and answer.began > min(ends):
+        for answer in self.race.answers:
+            needs_session = answer.operation in {*_GIVING_ACCESS, "confirm"}
+            if needs_session and ends and answer.began > min(ends):
                 assert answer.outcome == ENDED
 
     def _tokens_are_issued_once(self) -> None:
@@ -148,6 +151,11 @@ class Aftermath:
             assert row["revoked_reason"] in {*reasons, ""}
             assert row["revoked_at"] is not None or not all_end
 
+    def _login_is_as_recent_as_it_was_confirmed(self) -> None:
+        """I-2: Whoever confirmed the password stamped the login; nobody else did."""
+        login = self.stage.auth_time
+        assert (self.row["auth_time"] > login) == self.worked("reauthenticate")
+
     def _limit_is_kept(self) -> None:
         """I-2: Logins at once leave as many sessions as may live, and no fewer."""
         if "session limit" not in self.pair.names:
@@ -179,7 +187,7 @@ class Aftermath:
         last = self.handed_out[-1]
         answers = [_refresh(token) for token in ([last] if alive else self.handed_out)]
         access = [pair.access for pair in self.stage.issued]
-        bodies = [answer.body for answer in self.of("refresh")]
+        bodies = [answer.body for name in _GIVING_ACCESS for answer in self.of(name)]
         access += [body["access"] for body in bodies if "access" in body]
         if alive:
             assert answers == [OK]

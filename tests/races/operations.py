@@ -1,5 +1,5 @@
 """
-The nine operations that are raced: what each may be answered, and may bring about.
+The ten operations that are raced: what each may be answered, and may bring about.
 
 What follows for two of them at once is derived from this, in `pairs`.
 """
@@ -40,7 +40,7 @@ class Operation:
     An operation, and what it may do to the session that it is raced on.
 
     `answers` it gives whatever it is raced with; `refusals` only if that ends the
-    session it comes with, or the login where it comes with none. `ends` are the reasons
+    session or the login that it needs. `ends` are the reasons
     that it may leave on the raced session, `others` those on the user's other ones, and
     `always` says that it has ended then, by this or by what was faster.
     `uses_access` tells that it carries the access token, which confirms the newest
@@ -56,6 +56,7 @@ class Operation:
     uses_access: bool = False
     others: frozenset[str] = frozenset()
     needs_session: bool = True
+    needs_login: bool = False
     ends_login: bool = False
 
     def __call__(self, held: Held, seat: int) -> Answer:
@@ -87,6 +88,13 @@ OPERATIONS = [
     Operation(name="refresh", act=acts.refresh, refusals=frozenset({ENDED})),
     Operation(
         name="confirm", act=acts.confirm, refusals=frozenset({ENDED}), uses_access=True
+    ),
+    Operation(
+        name="reauthenticate",
+        act=acts.reauthenticate,
+        refusals=frozenset({ENDED, (403, "invalid_credentials")}),
+        uses_access=True,
+        needs_login=True,
     ),
     Operation(
         name="logout",
@@ -127,6 +135,7 @@ OPERATIONS = [
         act=acts.log_in_beyond_limit,
         refusals=frozenset({(401, "invalid_credentials")}),
         needs_session=False,
+        needs_login=True,
         ends=frozenset({"session_limit"}),
         others=frozenset({"session_limit"}),
     ),

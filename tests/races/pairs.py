@@ -47,10 +47,9 @@ class Pair:
         self, operation: Operation, situation: Situation
     ) -> set[tuple[int, str | None]]:
         """Return what the operation may be answered in this pair."""
-        if operation.needs_session:
-            may_refuse = bool(self.reasons(situation))
-        else:
-            may_refuse = any(either.ends_login for either in self.both)
+        may_refuse = operation.needs_session and bool(self.reasons(situation))
+        if operation.needs_login:
+            may_refuse |= any(either.ends_login for either in self.both)
         return {*operation.answers, *(operation.refusals if may_refuse else ())}
 
     def situations(self) -> list[Situation]:

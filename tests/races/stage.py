@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from rotating_sessions.models import SessionFamily
 from rotating_sessions.transports import TokenPair
-from tests.acting import claims_of, log_in, present, rows_of, use
+from tests.acting import claims_of, columns, log_in, present, rows_of, use
 from tests.browsing import Api
 from tests.factories import SessionFamilyFactory, UserFactory
 
@@ -56,6 +56,7 @@ class Stage:
     bystander: TokenPair
     over: UUID
     ended_lately: UUID
+    auth_time: datetime
 
     @property
     def newest(self) -> TokenPair:
@@ -91,6 +92,7 @@ def set_stage(situation: Situation) -> Stage:
         bystander=bystander,
         over=_ended(user, timedelta(days=31)),
         ended_lately=_ended(user, timedelta(days=29)),
+        auth_time=columns(main)["auth_time"],
     )
 
 
