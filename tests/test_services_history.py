@@ -106,9 +106,7 @@ def test_users_whose_names_begin_alike_are_bounded(monkeypatch):
     assert len(found) == 2
 
 
-@pytest.mark.parametrize(
-    "term", ["\x00", "9" * 40, "'; --", "٣", "%", "203.0.113.0/24"]
-)
+@pytest.mark.parametrize("term", ["9" * 40, "'; --", "\u0663", "%", "::/0", "-1"])
 def test_any_term_can_be_searched_for(term):
     """Nothing that somebody types into the search is an error."""
     SessionFamilyFactory.create()

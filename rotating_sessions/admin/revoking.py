@@ -115,7 +115,7 @@ def ask(
     """
     context = {
         **model_admin.admin_site.each_context(request),
-        "title": _("Are you sure?"),
+        "title": _("Revoke sessions"),
         "opts": model_admin.opts,
         "lines": lines,
         "names": names,

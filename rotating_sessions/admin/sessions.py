@@ -71,8 +71,8 @@ class SessionFamilyAdmin(_ReadOnly, SessionPages):
         "user_name",
         "device",
         "network",
-        "generation",
         "last_refresh",
+        "generation",
     )
     list_display_links = ("user_name",)
     list_filter = (StateFilter, "revoked_reason", "created_at")
