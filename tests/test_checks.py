@@ -7,13 +7,22 @@ from typing import Any
 
 import pytest
 from django.core.checks import CheckMessage, Error, run_checks
-from django.db import connection
+from django.db import (
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+    connection,
+)
 from django.middleware.csrf import CsrfViewMiddleware
 from django.test.utils import override_script_prefix
 
+from rotating_sessions.checks.database import check_database
 from rotating_sessions.checks.pages import check_pages
 from rotating_sessions.checks.surroundings import check_deployment, check_surroundings
 from rotating_sessions.checks.values import check_values
+from rotating_sessions.models import SessionFamily
+from tests.browsing import database_down
+from tests.factories import SessionFamilyFactory
 
 SECOND = timedelta(seconds=1)
 TICK = timedelta(microseconds=1)
@@ -327,3 +336,66 @@ def test_what_matters_in_production_is_a_warning(settings, changes, found):
     messages = check_deployment()
 
     assert ids(messages) == found
+
+
+# The database.
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("late", "found"), [(7 * DAY, []), (7 * DAY + TICK, ["W033"]), (40 * DAY, ["W033"])]
+)
+def test_purge_that_has_not_run_for_long_is_told(clock, late, found):
+    """`check --database` tells when sessions have been due for more than a week."""
+    SessionFamilyFactory.create(now=clock.now, revoked_at=clock.now - 30 * DAY - late)
+
+    messages = run_checks(tags=["database"], databases=["default"])
+
+    assert ids(messages) == found
+
+
+@pytest.mark.django_db
+def test_message_says_for_how_long_no_purge_ran(clock):
+    """The message says how late the purge is, and how to run it."""
+    SessionFamilyFactory.create(now=clock.now, idle_at=clock.now - 40 * DAY)
+
+    (message,) = check_database(databases=["default"])
+
+    assert message.msg == "Sessions have been due to be purged for 10 days."
+    assert "rotating_sessions_purge" in str(message.hint)
+
+
+@pytest.mark.parametrize("databases", [None, [], ["other"]])
+def test_other_databases_are_not_asked(databases):
+    """Without `--database`, and for any other database, no query is made."""
+    assert check_database(databases=databases) == []
+
+
+def test_database_is_not_asked_with_wrong_settings(settings):
+    """A RETENTION that is no span is told by its own check."""
+    settings.ROTATING_SESSIONS = {"RETENTION": 30}
+
+    assert check_database(databases=["default"]) == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("error", [ProgrammingError, OperationalError, InterfaceError])
+def test_database_that_is_not_migrated_is_no_fault(error):
+    """Before the first `migrate` there is no table, and `migrate` runs this check."""
+    with database_down(error=error):
+        assert check_database(databases=["default"]) == []
+
+
+@pytest.mark.django_db
+def test_missing_table_spoils_no_transaction():
+    """Where the table is missing, the caller's transaction goes on."""
+    table = SessionFamily._meta.db_table
+
+    def gone(execute: Any, sql: str, *args: Any) -> Any:
+        return execute(sql.replace(table, "no_such_table"), *args)
+
+    with connection.execute_wrapper(gone):
+        messages = check_database(databases=["default"])
+
+    assert messages == []
+    assert not SessionFamily.objects.exists()

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import walk_packages
 
@@ -25,6 +26,8 @@ VALUES = sorted(
     {
         value
         for module in walk_packages(rotating_sessions.__path__, "rotating_sessions.")
+        # Django before 6.0 has no tasks, and so nothing to import there.
+        if find_spec("django.tasks") or module.name != "rotating_sessions.tasks"
         for value in vars(import_module(module.name)).values()
         if isinstance(value, type)
         and is_dataclass(value)

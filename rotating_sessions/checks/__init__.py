@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.core.checks import Tags, register
 
+from rotating_sessions.checks.database import check_database
 from rotating_sessions.checks.pages import check_pages
 from rotating_sessions.checks.surroundings import (
     check_deployment,
@@ -15,8 +16,14 @@ __all__ = ["register_checks"]
 
 
 def register_checks() -> None:
-    """Register all checks; those of deployment run with `check --deploy` only."""
+    """
+    Register all checks.
+
+    Those of deployment run with `check --deploy` only, and the one that asks the
+    database before `migrate` and with `check --database`.
+    """
     register(check_values, Tags.security)
     register(check_surroundings, Tags.security)
     register(check_pages, Tags.security)
     register(check_deployment, Tags.security, deploy=True)
+    register(check_database, Tags.database)
