@@ -23,6 +23,8 @@ _ROOT = Path(__file__).parents[2]
 _COMMAND = (
     *(sys.executable, "-m", "gunicorn", "--workers=2", "--threads=4", "--preload"),
     *("--graceful-timeout=5", "--log-level=warning", "--no-control-socket"),
+    # A browser sends by itself again what it hears nothing of on a kept connection.
+    "--keep-alive=0",
     "tests.browser.site:application",
 )
 _START_TIMEOUT = 60  # seconds, on a busy machine

@@ -374,7 +374,7 @@ def test_every_tab_is_told_of_a_refused_refresh(visitor, user):
 
     assert refusal == 401
     for tab in tabs:
-        tab.wait_for_function("ended.length")
+        tab.wait_for_function("() => ended.length")
         assert tab.evaluate("ended") == ["session_ended"]
 
 

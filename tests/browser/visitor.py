@@ -45,10 +45,12 @@ class Visitor:
         self.address = address
         self.complaints: list[str] = []
         self.sent: list[str] = []
+        self.failed: list[str] = []
         self.context: BrowserContext = browser.new_context(base_url=address, **options)
         self.context.on("console", self._hear)
         self.context.on("weberror", self._hear_error)
         self.context.on("request", self._see)
+        self.context.on("requestfailed", self._miss)
 
     def open(self, path: str = "/") -> Page:
         """Open a page in a new tab."""
@@ -62,13 +64,26 @@ class Visitor:
         page.get_by_label("User name").fill(user.get_username())
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Sign in").click()
-        page.wait_for_url(f"**{path}")
+        page.wait_for_url(path)
         return page
 
     def open_client(self, **options: Any) -> Page:
         """Open a page that nothing but a session client runs in, as `client`."""
         page = self.open()
+        self.load_client(page, **options)
+        return page
+
+    def load_client(self, page: Page, **options: Any) -> None:
+        """Make a session client on a page, as `client`."""
         page.evaluate(_LOAD, options)
+
+    def sign_in_to_admin(self, user: AbstractBaseUser) -> Page:
+        """Open the admin, which has a login of its own, and return the page."""
+        page = self.open("/admin/")
+        page.get_by_label("Username").fill(user.get_username())
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_url("/admin/")
         return page
 
     def go_to(self, address: str) -> None:
@@ -81,6 +96,9 @@ class Visitor:
 
     def _see(self, request: Request) -> None:
         self.sent.append(f"{request.method} {request.url.removeprefix(self.address)}")
+
+    def _miss(self, request: Request) -> None:
+        self.failed.append(request.url.removeprefix(self.address))
 
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"} and _ROUTINE not in message.text:
