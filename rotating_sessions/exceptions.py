@@ -85,7 +85,7 @@ class NotAuthenticated(SessionError):
     """The request carries no token of ours."""
 
     code = "not_authenticated"
-    detail = "Log in first."
+    detail = gettext_noop("Log in first.")
     headers = {"WWW-Authenticate": "Bearer"}
 
 
@@ -133,7 +133,7 @@ class ReauthenticationRequired(SessionError):
     """
 
     code = "reauthentication_required"
-    detail = "Confirm your password, then try again."
+    detail = gettext_noop("Confirm your password, then try again.")
     status = 403
 
 

@@ -34,7 +34,7 @@ from rotating_sessions.exceptions import (
 from rotating_sessions.navigation import asks_for_page, redirect_through
 from rotating_sessions.rotation import CLOCK_SKEW
 from rotating_sessions.services import read_session
-from rotating_sessions.transports import HEADER, forbid_caching, refuse
+from rotating_sessions.transports import HEADER, explain, forbid_caching, refuse
 
 __all__ = ["RecentLogin", "check_recent_login", "recent_login_required"]
 
@@ -113,11 +113,10 @@ class RecentLogin(BasePermission):
         except Unavailable:
             raise
         except SessionError as error:
-            detail = {"detail": str(error), "code": error.code}
             refused = (
                 drf.PermissionDenied if error.status == 403 else drf.NotAuthenticated
             )
-            raise refused(detail, error.code) from error
+            raise refused(explain(error), error.code) from error
         return True
 
 

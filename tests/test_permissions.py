@@ -240,7 +240,7 @@ def test_page_sends_nobody_to_log_in(api, path):
     response = api.get(f"{path}?tab=2", **PAGE)
 
     assert response.status_code == 302
-    assert response["Location"] == f"/accounts/login/?next={path}%3Ftab%3D2"
+    assert response["Location"] == f"/sign-in/?next={path}%3Ftab%3D2"
     assert response["Cache-Control"] == "no-store"
 
 
@@ -250,7 +250,7 @@ def test_page_sends_an_ended_session_to_log_in(browser):
 
     response = browser.get("/codes/", **PAGE)
 
-    assert response["Location"] == "/accounts/login/?next=/codes/"
+    assert response["Location"] == "/sign-in/?next=/codes/"
     assert clears_cookies(response)
 
 

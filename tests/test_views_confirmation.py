@@ -28,7 +28,7 @@ from tests.test_views_pages import EVIL
 pytestmark = pytest.mark.django_db(transaction=True)
 
 URL = "/account/sessions/reauthenticate/"
-LOGIN = "/accounts/login/"
+LOGIN = "/sign-in/"
 PAGE = {"HTTP_ACCEPT": "text/html,application/xhtml+xml,*/*;q=0.8"}
 LATER = timedelta(minutes=20)
 

@@ -40,8 +40,11 @@ PATHS = {
     for route in pages
 }
 LIST = PATHS["sessions"]
-SHOWN = ["sessions", "log-out-everywhere", "logged-out"]
-FORMS = ["end", "end-others", "dismiss", "log-out", "log-out-everywhere"]
+SHOWN = ["sessions", "log-out-everywhere", "logged-out", "reauthenticate"]
+FORMS = [
+    *("end", "end-others", "dismiss", "log-out", "log-out-everywhere"),
+    "reauthenticate",
+]
 PUBLIC = ["log-out", "logged-out"]
 METHODS = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]
 NAVIGATION = {"HTTP_ACCEPT": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -72,7 +75,7 @@ def kept_out_of_caches(response):
 
 
 def test_every_page_is_known_to_these_tests():
-    """The pages are these seven: whoever adds one, adds it to the tables above."""
+    """The pages are these eight: whoever adds one, adds it to the tables above."""
     assert PATHS.keys() == {*SHOWN, *FORMS}
 
 
@@ -149,6 +152,8 @@ def test_visitor_is_sent_to_the_sign_in_page(api, name):
     """Who is not logged in signs in, and comes back to the page, or the list."""
     api.get("/auth/login/")
     way_back = PATHS[name] if name in SHOWN else LIST
+    # A login is as good as what the page asks for: it goes on to where that led.
+    way_back = {"reauthenticate": "/"}.get(name, way_back)
 
     response = api.submit(PATHS[name]) if name in FORMS else api.get(PATHS[name])
 
@@ -167,6 +172,7 @@ def test_form_that_is_posted_late_can_be_posted_again(browser, settings, name, w
     extra = {"REMOTE_ADDR": TRAIN} if why == "network" else {}
     before = rows()
     way_back = PATHS[name] if name in SHOWN else LIST
+    way_back = {"reauthenticate": f"{way_back}?next=%2F"}.get(name, way_back)
 
     response = browser.submit(PATHS[name], FORM, **extra)
 
@@ -323,7 +329,11 @@ def test_page_has_one_heading_and_one_main_part(browser, name):
 
 
 @pytest.mark.parametrize(
-    "template", ["sessions", "log_out_everywhere", "logged_out", "problem", "refresh"]
+    "template",
+    [
+        *("sessions", "log_out_everywhere", "logged_out", "problem", "refresh"),
+        "reauthenticate",
+    ],
 )
 def test_one_file_is_the_layout_of_all_pages(template):
     """A site that overrides the base puts every page into its own layout."""
