@@ -92,17 +92,13 @@ def account(request: HttpRequest) -> HttpResponse:
 @recent_login_required
 @require_safe
 def export(request: HttpRequest) -> HttpResponse:
-    """Hand out what the site knows of the user, as a file."""
+    """Show all that the site knows of the user."""
     body = {
         "username": request.user.get_username(),
         "email": request.user.email,
         "sessions": select_sessions(user_pk=request.user.pk).count(),
     }
-    headers = {
-        "Cache-Control": "no-store",
-        "Content-Disposition": 'attachment; filename="account.json"',
-    }
-    return JsonResponse(body, headers=headers)
+    return JsonResponse(body, headers={"Cache-Control": "no-store"})
 
 
 class SignIn(FormView):
