@@ -28,7 +28,8 @@ def ask(params: dict[str, Any] | None = None) -> tuple[Any, list[str]]:
     own = [
         query["sql"]
         for query in queries.captured_queries
-        if not re.search(r"(django_session|auth_permission)\b", query["sql"])
+        if query["sql"].startswith("SELECT")
+        and not re.search(r"(django_session|auth_permission)\b", query["sql"])
     ]
     return response, own[1:]
 

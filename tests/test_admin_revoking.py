@@ -8,7 +8,7 @@ import pytest
 from django.contrib import admin
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
@@ -239,6 +239,23 @@ def test_database_that_fails_is_told(user, many):
         "0 sessions were revoked.",
     ]
     assert reasons() == {family.pk: ""}
+
+
+@pytest.mark.parametrize("where", ["list", "page"])
+def test_revocation_outlives_a_log_that_fails(monkeypatch, where):
+    """Under ATOMIC_REQUESTS, too, what was revoked stays so when the log fails."""
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", 1)
+    family = SessionFamilyFactory.create()
+    browser = staff(VIEW, REVOKE)
+    browser.raise_request_exception = False
+    chosen = {"action": "revoke_selected", "_selected_action": [str(family.pk)]}
+    path = {"list": LIST, "page": f"{LIST}{family.pk}/revoke/"}[where]
+
+    with database_down(only="django_admin_log"):
+        response = browser.post(path, chosen)
+
+    assert response.status_code == 500
+    assert reasons() == {family.pk: "staff"}
 
 
 def test_session_is_ended_from_its_page(user):

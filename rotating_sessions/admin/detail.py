@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
+from django.db import connections, transaction
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
@@ -30,9 +32,9 @@ class SessionPages(admin.ModelAdmin):  # type: ignore[type-arg]
     """The pages about one session."""
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the addresses to end a session at, and to download its timeline from."""
+        """Add where a session is ended, and its timeline downloaded."""
         site, prefix = self.admin_site, "rotating_sessions_sessionfamily"
-        return [
+        urls = [
             path(
                 "<path:object_id>/revoke/",
                 site.admin_view(self.revoke_view),
@@ -45,6 +47,10 @@ class SessionPages(admin.ModelAdmin):  # type: ignore[type-arg]
             ),
             *super().get_urls(),
         ]
+        # What was revoked stays so, whatever happens later in the request.
+        for url, alias in product(urls, connections):
+            transaction.non_atomic_requests(using=alias)(url.callback)
+        return urls
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
