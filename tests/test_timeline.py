@@ -94,7 +94,7 @@ def test_story_of_a_theft():
     events = list(tell(stolen(auth_time=NOW - 5 * HOUR + MINUTE), record, NOW))
 
     assert [event.text for event in events] == [
-        "Ended: A superseded token was used again: theft",
+        "A superseded token was used again: theft",
         "Theft: token 1 came back",
         "Token 3 was first seen in use",
         "Token 3 issued",
@@ -138,7 +138,8 @@ def test_session_that_just_began():
     [
         ({"idle_at": NOW}, "Ended: Idle"),
         ({"expires_at": NOW}, "Ended: Expired"),
-        ({"revoked_at": NOW, "revoked_reason": "logout"}, "Ended: Logged out"),
+        ({"revoked_at": NOW, "revoked_reason": "logout"}, "Logged out"),
+        ({"revoked_at": NOW}, "Revoked"),
     ],
 )
 def test_end_comes_first(fields, text):

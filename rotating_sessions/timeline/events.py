@@ -63,7 +63,8 @@ def _tell_reuse(history: History) -> Iterator[Event]:
 def _tell_end(family: SessionFamily, now: datetime) -> Iterator[Event]:
     state = state_of(family, now)
     if family.revoked_at is not None:
-        text = _("Ended: %(reason)s") % {"reason": family.get_revoked_reason_display()}
+        # The reasons read as what happened.
+        text = family.get_revoked_reason_display() or str(state.label)
         yield Event(at=family.revoked_at, kind=EventKind.REVOKED, text=text)
     elif state is not State.LIVE:
         ended_at = min(family.expires_at, family.idle_at)
