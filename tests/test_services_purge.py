@@ -7,7 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection
+from django.apps import apps
+from django.db import OperationalError, connection, models
+from django.db.models.signals import post_delete, pre_delete
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -351,6 +353,59 @@ def test_purge_runs_on_the_database_that_it_is_told(clock):
     count = total(using="default")
 
     assert count == PurgeCount(families=1)
+
+
+# What a site has hung on its sessions.
+
+
+@pytest.fixture(params=[models.ForeignKey, models.OneToOneField])
+def note(request):
+    """Return a model of the site's whose rows go with their session, and its table."""
+
+    class Note(models.Model):  # noqa: DJ008 - nobody reads it
+        family = request.param(SessionFamily, on_delete=models.CASCADE)
+
+        class Meta:
+            app_label = "tests"
+
+    with connection.schema_editor() as editor:
+        editor.create_model(Note)
+    yield Note
+    with connection.schema_editor() as editor:
+        editor.delete_model(Note)
+    del apps.all_models["tests"]["note"]
+    apps.clear_cache()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_of_the_sites_own_go_with_their_session(clock, note):
+    """What points to a session with CASCADE is deleted with it, and not in the way."""
+    gone, kept = families(1, revoked_at=clock.now - 31 * DAY) + families(1)
+    RefreshTokenFactory.create(family=gone)
+    for family in (gone, kept):
+        note.objects.create(family=family)
+
+    count = total()
+
+    assert count == PurgeCount(families=1, tokens=1)
+    assert [row.family_id for row in note.objects.all()] == [kept.pk]
+
+
+@pytest.mark.parametrize("sent", [pre_delete, post_delete])
+def test_receivers_of_the_sites_own_hear_of_a_purge(clock, sent):
+    """Who receives the deletion of sessions receives a purge's as well."""
+    (gone,) = families(1, revoked_at=clock.now - 31 * DAY)
+    heard = []
+
+    def receive(instance: SessionFamily, **kwargs: Any) -> None:
+        heard.append(instance.pk)
+
+    sent.connect(receive, sender=SessionFamily)
+    count = total()
+    sent.disconnect(receive, sender=SessionFamily)
+
+    assert count == PurgeCount(families=1)
+    assert heard == [gone.pk]
 
 
 # What comes between.

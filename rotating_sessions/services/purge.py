@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.db import connections
 from django.db.models import F, Q, QuerySet
+from django.db.models.signals import post_delete, pre_delete
 from django.utils import timezone
 
 from rotating_sessions.conf import get_conf
@@ -31,8 +32,6 @@ __all__ = ["PurgeCount", "purge_sessions"]
 _PACE = 0.25
 # How many sessions the first batch takes, and how few the slowest.
 _FIRST, _FEWEST = 100, 10
-
-_FAMILY, _TOKEN = (model._meta.label for model in (SessionFamily, RefreshToken))  # noqa: SLF001 - as deletions name them
 
 _Row = TypeVar("_Row")
 _Work = Callable[[list[UUID]], "PurgeCount"]
@@ -160,9 +159,17 @@ class _Purge:
         if self.dry_run:
             tokens = self._tokens().filter(family__in=keys).count()
             return PurgeCount(families=ended.count(), tokens=tokens)
-        locked = self._families().filter(pk__in=self._lock(ended))
-        _, counts = locked.only("pk").delete()
-        return PurgeCount(families=counts.get(_FAMILY, 0), tokens=counts.get(_TOKEN, 0))
+        locked = self._lock(ended)
+        token_count, _ = self._tokens().filter(family__in=locked).delete()
+        family_count = self._delete_families(self._families().filter(pk__in=locked))
+        return PurgeCount(families=family_count, tokens=token_count)
+
+    def _delete_families(self, rows: SessionFamilyQuerySet) -> int:
+        if not _others_care():
+            # In one statement: `delete` reads every row first, and takes twice as long.
+            return rows._raw_delete(self.using)  # noqa: SLF001 - Django's
+        _, counts = rows.delete()
+        return counts.get(SessionFamily._meta.label, 0)  # noqa: SLF001 - Django's
 
     def _trim(self, keys: list[UUID]) -> PurgeCount:
         kept = get_conf().token_history
@@ -191,6 +198,15 @@ class _Purge:
 
     def _tokens(self) -> QuerySet[RefreshToken]:
         return RefreshToken.objects.using(self.using)
+
+
+def _others_care() -> bool:
+    """Tell whether the site has rows, or receivers, that go with a session."""
+    fields = SessionFamily._meta.get_fields(include_hidden=True)  # noqa: SLF001 - Django's
+    pointing = {f.related_model for f in fields if f.auto_created and not f.concrete}
+    if pointing != {RefreshToken}:
+        return True
+    return any(sent.has_listeners(SessionFamily) for sent in (pre_delete, post_delete))
 
 
 class _Pace:
