@@ -126,7 +126,7 @@ def _batches(options: dict[str, Any]) -> Iterator[PurgeCount]:
 
 
 def _span(text: str) -> timedelta:
-    found = re.fullmatch(r"(\d{1,6})([dhm])", text)
+    found = re.fullmatch(r"(\d{1,5})([dhm])", text)
     if found is None:
         raise ValueError(text)
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
