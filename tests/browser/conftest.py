@@ -52,8 +52,8 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(autouse=True)
-def _database(transactional_db: None) -> None:
-    """Commit for real, because the server has to see it."""
+def _database(django_db_reset_sequences: None) -> None:
+    """Commit for real, because the server has to see it, by the ids that it knows."""
 
 
 @pytest.fixture(scope="session")
@@ -63,13 +63,20 @@ def site(django_db_setup: None) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="session")
+def plain_site(django_db_setup: None) -> Iterator[str]:
+    """Return the address of the same site with the package's own templates."""
+    with serve(database_url(), settings="tests.browser.plain_settings") as address:
+        yield address
+
+
 @pytest.fixture
 def visit(browser: Browser, site: str) -> Iterator[Callable[..., Visitor]]:
     """Return what makes visitors, whose browsers may complain of nothing."""
     visitors: list[Visitor] = []
 
-    def come(**options: Any) -> Visitor:
-        visitors.append(Visitor(browser, site, **options))
+    def come(address: str = site, **options: Any) -> Visitor:
+        visitors.append(Visitor(browser, address, **options))
         return visitors[-1]
 
     yield come

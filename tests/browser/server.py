@@ -36,7 +36,9 @@ class ServerFailed(Exception):
 
 
 @contextmanager
-def serve(database_url: str) -> Iterator[str]:
+def serve(
+    database_url: str, *, settings: str = "tests.browser.settings"
+) -> Iterator[str]:
     """
     Serve the example until the block ends, at the address that this returns.
 
@@ -49,7 +51,14 @@ def serve(database_url: str) -> Iterator[str]:
         socket.create_server((HOST, 0), backlog=2048) as listener,
     ):
         log = Path(folder) / "server.log"
-        process = _start(listener.fileno(), database_url, folder, log)
+        environment = {
+            **os.environ,
+            "DATABASE_URL": database_url,
+            "DJANGO_SETTINGS_MODULE": settings,
+            "EXAMPLE_FILES": folder,
+            "EXAMPLE_MODE": "development",
+        }
+        process = _start(listener.fileno(), environment, log)
         port = listener.getsockname()[1]
         try:
             _await(port, process, log)
@@ -61,15 +70,8 @@ def serve(database_url: str) -> Iterator[str]:
 
 
 def _start(
-    descriptor: int, database_url: str, folder: str, log: Path
+    descriptor: int, environment: dict[str, str], log: Path
 ) -> subprocess.Popen[bytes]:
-    environment = {
-        **os.environ,
-        "DATABASE_URL": database_url,
-        "DJANGO_SETTINGS_MODULE": "tests.browser.settings",
-        "EXAMPLE_FILES": folder,
-        "EXAMPLE_MODE": "development",
-    }
     with log.open("wb") as output:
         return subprocess.Popen(  # noqa: S603 - a command of our own
             (*_COMMAND, f"--bind=fd://{descriptor}"),

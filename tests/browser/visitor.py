@@ -47,6 +47,7 @@ class Visitor:
         self.sent: list[str] = []
         self.failed: list[str] = []
         self.context: BrowserContext = browser.new_context(base_url=address, **options)
+        self.context.set_default_timeout(10_000)
         self.context.on("console", self._hear)
         self.context.on("weberror", self._hear_error)
         self.context.on("request", self._see)
