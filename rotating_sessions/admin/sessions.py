@@ -76,7 +76,6 @@ class SessionFamilyAdmin(_ReadOnly, SessionPages):
     )
     list_display_links = ("user_name",)
     list_filter = (StateFilter, "revoked_reason", "created_at")
-    list_select_related = ("user",)
     # By an index, as the order at first.
     sortable_by = ("last_refresh",)
     ordering = ("-created_at",)
