@@ -267,6 +267,22 @@ def test_session_of_djangos_without_a_database_is_a_page_too(user):
     assert "Try again in a moment." in str(response.content)
 
 
+def test_layout_that_names_the_user_is_no_hindrance(browser, settings, tmp_path):
+    """The page about a database that fails reads no user, whatever its layout shows."""
+    folder = tmp_path / "rotating_sessions"
+    folder.mkdir()
+    layout = "<p>For {{ user }}</p>{% block content %}{% endblock %}"
+    (folder / "base.html").write_text(layout)
+    settings.TEMPLATES = [{**site.TEMPLATES[0], "DIRS": [tmp_path]}]
+
+    with database_down():
+        response = browser.get(LIST)
+
+    assert response.status_code == 503
+    assert "For AnonymousUser" in str(response.content)
+    assert "Try again in a moment." in str(response.content)
+
+
 @pytest.mark.parametrize("name", [name for name in FORMS if name != "dismiss"])
 @pytest.mark.parametrize("statement", ["", "UPDATE"])
 def test_form_without_a_database_says_so(browser, name, statement):
