@@ -430,6 +430,24 @@ def test_session_that_is_no_longer_over_is_not_purged(clock):
     assert list(SessionFamily.objects.all()) == [revived]
 
 
+def test_batch_that_others_were_faster_with_deletes_nothing(clock):
+    """Where another purge has deleted the whole batch meanwhile, nothing is counted."""
+    families(2, idle_at=clock.now - 31 * DAY)
+    state = ["waiting"]
+
+    def intervene(execute: Any, sql: str, *args: Any) -> Any:
+        result = execute(sql, *args)
+        if state and sql.startswith("SELECT"):
+            state.pop()
+            SessionFamily.objects.all().delete()
+        return result
+
+    with connection.execute_wrapper(intervene):
+        count = total()
+
+    assert count == PurgeCount()
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("verb", ["SELECT", "DELETE"])
 def test_failure_keeps_the_batches_before_it(clock, verb):

@@ -160,6 +160,8 @@ class _Purge:
             tokens = self._tokens().filter(family__in=keys).count()
             return PurgeCount(families=ended.count(), tokens=tokens)
         locked = self._lock(ended)
+        if not locked:
+            return PurgeCount()
         token_count, _ = self._tokens().filter(family__in=locked).delete()
         family_count = self._delete_families(self._families().filter(pk__in=locked))
         return PurgeCount(families=family_count, tokens=token_count)
