@@ -29,7 +29,7 @@ _WORK = """() => {
 
 def test_six_tabs_on_a_bad_line_stay_signed_in(visitor, user, deep):
     """Six tabs work, reload and lose answers, and their one session goes on, I-7."""
-    seconds, dice = (180 if deep else 25), Random(11)  # noqa: S311 - no secret
+    seconds, dice = (180 if deep else 16), Random(11)  # noqa: S311 - no secret
     tabs = [visitor.open_client(**_OPTIONS) for _ in range(5)]
     log_in(tabs[0], user)
     page = visitor.open("/account/")
