@@ -235,7 +235,8 @@ def test_tabs_refresh_one_at_a_time_and_once(visitor, user):
     """Six tabs, each with five requests, that need a refresh at once send one."""
     tabs = [visitor.open_client(timeout=MILLISECONDS) for _ in range(6)]
     log_in(tabs[0], user)
-    visitor.go_to(TRAIN)
+    # Late enough that all of them ask for it meanwhile.
+    visitor.go_to(TRAIN, delay=0.7)
 
     for tab in tabs:
         tab.evaluate(

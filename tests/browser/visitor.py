@@ -87,9 +87,10 @@ class Visitor:
         page.wait_for_url("/admin/")
         return page
 
-    def go_to(self, address: str) -> None:
-        """Come from this address of the net from now on."""
-        self.context.set_extra_http_headers({"X-Forwarded-For": address})
+    def go_to(self, address: str, *, delay: float = 0) -> None:
+        """Come from this address of the net, with answers to refreshes this late."""
+        headers = {"X-Forwarded-For": address, "Delay-Answers": str(delay)}
+        self.context.set_extra_http_headers(headers)
 
     def refreshes(self) -> int:
         """Return how many refreshes the browser has sent."""
