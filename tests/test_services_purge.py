@@ -512,6 +512,27 @@ def test_reading_what_to_purge_is_tried_again(clock, monkeypatch):
 
 
 @override_settings(ROTATING_SESSIONS={"TOKEN_HISTORY": 1})
+def test_no_statement_names_more_rows_than_databases_take(clock):
+    """A session with very many tokens is trimmed by several statements."""
+    (family,) = families(1, generation=12_000)
+    RefreshToken.objects.bulk_create(
+        RefreshTokenFactory.build(family=family, generation=number)
+        for number in range(12_001)
+    )
+    sizes = []
+
+    def measure(execute: Any, sql: str, params: Any, *args: Any) -> Any:
+        sizes.append(len(params or ()))
+        return execute(sql, params, *args)
+
+    with connection.execute_wrapper(measure):
+        count = total()
+
+    assert count == PurgeCount(tokens=12_000)
+    assert max(sizes) <= 5_001
+
+
+@override_settings(ROTATING_SESSIONS={"TOKEN_HISTORY": 1})
 def test_no_delete_names_two_tables(clock):
     """A purge locks rows of one table at a time, each before it deletes them."""
     (gone,) = families(1, revoked_at=clock.now - 31 * DAY)

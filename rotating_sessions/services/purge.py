@@ -32,6 +32,9 @@ __all__ = ["PurgeCount", "purge_sessions"]
 _PACE = 0.25
 # How many sessions the first batch takes, and how few the slowest.
 _FIRST, _FEWEST = 100, 10
+# How many keys one statement names: SQLite takes 32,766, and each of a few sessions may
+# have thousands of tokens.
+_KEYS = 5000
 
 _Row = TypeVar("_Row")
 _Work = Callable[[list[UUID]], "PurgeCount"]
@@ -184,8 +187,12 @@ class _Purge:
         found = list(older.values_list("refresh_tokens__pk", flat=True))
         if self.dry_run or not found:
             return PurgeCount(tokens=len(found))
-        locked = self._lock(self._tokens().filter(pk__in=found))
-        count, _ = self._tokens().filter(pk__in=locked).delete()
+        count = 0
+        for start in range(0, len(found), _KEYS):
+            some = self._tokens().filter(pk__in=found[start : start + _KEYS])
+            locked = self._lock(some)
+            deleted, _ = self._tokens().filter(pk__in=locked).delete()
+            count += deleted
         return PurgeCount(tokens=count)
 
     def _lock(self, rows: QuerySet[Any]) -> list[Any]:
