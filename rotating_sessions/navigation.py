@@ -15,8 +15,10 @@ __all__ = ["asks_for_page", "checked_next", "redirect_back", "redirect_through"]
 
 def asks_for_page(request: HttpRequest) -> bool:
     """Tell whether a browser asks for a page, rather than a script for data."""
-    accepted = request.headers.get("Accept", "")
-    return request.method == "GET" and "text/html" in accepted
+    if request.method != "GET" or "text/html" not in request.headers.get("Accept", ""):
+        return False
+    # Every browser of today says so; where there is no such header, `Accept` has to do.
+    return request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
 
 
 def redirect_through(request: HttpRequest, page: str) -> HttpResponse | None:

@@ -271,7 +271,7 @@ def test_reason_of_another_version_is_no_error():
             {},
             State.LIVE,
             (
-                "The session is live. It was last refreshed on March 4, 2031, "
+                "The session is live. Its last login or refresh was on March 4, 2031, "
                 "3:06 a.m.; on March 17, 2031, 5:06 a.m. it ends unless it is "
                 "refreshed before, and on April 1, 2031, 5:06 a.m. in any case."
             ),
@@ -280,8 +280,8 @@ def test_reason_of_another_version_is_no_error():
             {"rotated_at": None, "idle_at": NOW},
             State.IDLE,
             (
-                "On March 4, 2031, 5:06 a.m. the session ended, for on March 2, 2031, "
-                "5:06 a.m. it was refreshed for the last time."
+                "On March 4, 2031, 5:06 a.m. the session ended, for the last login or "
+                "refresh was on March 2, 2031, 5:06 a.m. already."
             ),
         ),
         (

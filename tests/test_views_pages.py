@@ -60,12 +60,15 @@ def test_anonymous_visitor_is_sent_to_the_sign_in_page(api):
     assert response["Location"].startswith(site.LOGIN_URL)
 
 
-@pytest.mark.parametrize("why", ["expired", "network", "malformed"])
+@pytest.mark.parametrize("why", ["expired", "network", "malformed", "today's browser"])
 def test_navigation_is_sent_to_the_refresh_page(api, user, settings, why):
     """A navigation whose token will not do is redirected, and loses no cookie."""
-    settings.ROTATING_SESSIONS = EXPIRED if why == "expired" else {}
+    settings.ROTATING_SESSIONS = {} if why in {"network", "malformed"} else EXPIRED
     api.log_in(user, "cookie")
-    extra = {"REMOTE_ADDR": TRAIN} if why == "network" else {}
+    extra = {
+        "network": {"REMOTE_ADDR": TRAIN},
+        "today's browser": {"HTTP_SEC_FETCH_MODE": "navigate"},
+    }.get(why, {})
     if why == "malformed":
         api.cookies[ACCESS] = "abc"
     before = rows()
@@ -99,6 +102,12 @@ def test_path_that_looks_like_a_host_leads_to_none(api, user, settings):
         pytest.param("post", "cookie", PAGE, id="form"),
         pytest.param("head", "cookie", PAGE, id="HEAD"),
         pytest.param("get", "cookie", {"HTTP_ACCEPT": "*/*"}, id="script"),
+        pytest.param(
+            "get",
+            "cookie",
+            {**PAGE, "HTTP_SEC_FETCH_MODE": "cors"},
+            id="by fetch",
+        ),
         pytest.param("get", "header", PAGE, id="header transport"),
     ],
 )

@@ -59,12 +59,12 @@ _REVOKED: dict[str, str | Promise] = {
 }
 _NOT_REVOKED = {
     State.LIVE: gettext_lazy(
-        "The session is live. It was last refreshed on %(at)s; on %(idle)s it ends "
-        "unless it is refreshed before, and on %(old)s in any case."
+        "The session is live. Its last login or refresh was on %(at)s; on %(idle)s it "
+        "ends unless it is refreshed before, and on %(old)s in any case."
     ),
     State.IDLE: gettext_lazy(
-        "On %(idle)s the session ended, for on %(at)s it was refreshed for the last "
-        "time."
+        "On %(idle)s the session ended, for the last login or refresh was on %(at)s "
+        "already."
     ),
     State.EXPIRED: gettext_lazy(
         "On %(old)s the session reached the age at which every session ends."
