@@ -327,3 +327,22 @@ def test_own_session_is_no_exception(user):
 
     assert reasons() == {family.pk: "staff"}
     assert browser.get(reverse("admin:index")).status_code == 200
+
+
+def test_confirmation_is_of_the_menu_whose_button_was_pressed(user):
+    """Where the menu above the list says something else, that is not done (AD-02)."""
+    family = SessionFamilyFactory.create(user=user)
+    browser = staff(VIEW, REVOKE, "view_user", "delete_user")
+    chosen = {
+        "action": ["delete_selected", "revoke_users_sessions"],
+        "index": "1",
+        "_selected_action": [str(user.pk)],
+    }
+    form: dict[str, list[str]] = {}
+    for name, text in browser.post(USERS, chosen).context["hidden_fields"]:
+        form.setdefault(name, []).append(text)
+
+    browser.post(USERS, form)
+
+    assert User.objects.filter(pk=user.pk).exists()
+    assert reasons() == {family.pk: RevokedReason.STAFF}

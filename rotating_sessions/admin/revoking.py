@@ -152,7 +152,9 @@ def _is_confirmed(request: HttpRequest) -> bool:
 
 def _repeat(request: HttpRequest) -> list[tuple[str, str]]:
     """Return what was posted to select the rows, for the form that confirms it."""
-    names = ("action", "select_across", helpers.ACTION_CHECKBOX_NAME)
+    # The index tells which of two menus, above and below the list, was meant: the other
+    # may say something else, which the confirmation would carry out.
+    names = ("action", "index", "select_across", helpers.ACTION_CHECKBOX_NAME)
     posted = [(name, text) for name in names for text in request.POST.getlist(name)]
     return [*posted, ("post", "yes")]
 
