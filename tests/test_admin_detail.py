@@ -200,6 +200,19 @@ def test_cell_of_the_file_is_no_formula(first):
     assert row["device"].startswith("'") is (first not in "\t\r")
 
 
+@pytest.mark.parametrize("separator", [";", "; ", "\t"])
+def test_cell_within_a_cell_is_no_formula(separator):
+    """AD-08: Nor is it one for a spreadsheet that separates cells by something else."""
+    family = SessionFamilyFactory.create(generation=0)
+    evil = f"Mozilla/5.0{separator}=1+1"
+    RefreshTokenFactory.create(family=family, generation=0, user_agent=evil)
+
+    rows = lines(staff(VIEW).get(f"{LIST}{family.pk}/timeline.csv"))
+
+    (told,) = [row["user_agent"] for row in rows if row["event"] == "issued"]
+    assert told == f"Mozilla/5.0{separator[0]}'{separator[1:]}=1+1"
+
+
 def test_file_holds_no_secret(rf, user, clock):
     """AD-01: Neither a token nor a digest or a hash is in the file."""
     family = stolen(rf, user, clock)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC
 
@@ -24,8 +25,8 @@ _HEADER = [
     "description",
 ]
 # A spreadsheet takes a cell that begins so for a formula, and a client chooses what its
-# user agent begins with.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# user agent holds. Where a comma is in decimals, a semicolon begins another cell.
+_FORMULA = re.compile(r"^(?=[=+\-@\t\r])|(?<=[;\t])(?=\s*[=+\-@])")
 
 
 def export_timeline(
@@ -67,4 +68,4 @@ def _cells(event: Event) -> list[str]:
 
 
 def _defuse(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+    return _FORMULA.sub("'", cell)
