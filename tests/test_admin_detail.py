@@ -34,7 +34,20 @@ class SecondSite(admin.AdminSite):
 
 second_site = SecondSite(name="second")
 second_site.register(SessionFamily, SessionFamilyAdmin)
+
+
+class OwnSessionsAdmin(SessionFamilyAdmin):
+    """An admin that shows staff their own sessions only."""
+
+    def has_view_permission(self, request: Any, obj: Any = None) -> bool:
+        allowed = super().has_view_permission(request, obj)
+        return allowed and (obj is None or obj.user_id == request.user.pk)
+
+
+third_site = admin.AdminSite(name="third")
+third_site.register(SessionFamily, OwnSessionsAdmin)
 urlpatterns = [
+    path("third/", third_site.urls),
     path("second/", second_site.urls),
     path("", include("tests.urls")),
 ]
@@ -240,3 +253,17 @@ def test_second_admin_site_has_pages_of_its_own(user):
     assert f'href="{root}revoke/"' in page
     assert f'href="{root}timeline.csv"' in page
     assert done["Location"] == f"{root}change/"
+
+
+@override_settings(ROOT_URLCONF="tests.test_admin_detail")
+@pytest.mark.parametrize(("is_own", "status"), [(False, 403), (True, 200)])
+@pytest.mark.parametrize("page", ["change/", "revoke/", "timeline.csv"])
+def test_permission_is_asked_for_the_one_session(page, is_own, status):
+    """AD-02: Whoever may see some sessions only neither exports nor ends others."""
+    browser = staff(VIEW, REVOKE)
+    owner = {"user_id": browser.session["_auth_user_id"]} if is_own else {}
+    family = SessionFamilyFactory.create(**owner)
+
+    response = browser.get(f"/third/rotating_sessions/sessionfamily/{family.pk}/{page}")
+
+    assert response.status_code == status

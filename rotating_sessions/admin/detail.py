@@ -104,6 +104,9 @@ class SessionPages(admin.ModelAdmin):  # type: ignore[type-arg]
         family = self.get_object(request, unquote(object_id))
         if family is None:
             raise Http404
+        # A site may show its staff some sessions only, by an admin of its own.
+        if not self.has_view_permission(request, family):
+            raise PermissionDenied
         return cast(SessionFamily, family)
 
 
