@@ -34,7 +34,7 @@ from rotating_sessions.services import (
     select_sessions,
     start_session,
 )
-from rotating_sessions.throttles import LoginThrottle
+from rotating_sessions.throttles import LoginThrottle, throttled_login
 from rotating_sessions.transports import (
     COOKIE,
     clear_cookies,
@@ -113,8 +113,8 @@ class SignIn(FormView):
 
     def throttle_ident(self, request: HttpRequest) -> str:
         """Count by network and user name, together with the login endpoint."""
-        name = request.POST.get("username", "").casefold()
-        return f"{read_client(request).network}|{name}"
+        name = request.POST.get("username", "")
+        return throttled_login(read_client(request).network, name)
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Show the form to whoever is not logged in."""
