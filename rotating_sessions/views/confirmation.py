@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import render
 from django.utils.http import urlencode
 from django.views.decorators.debug import sensitive_variables
 
@@ -20,28 +18,22 @@ from rotating_sessions.exceptions import (
 )
 from rotating_sessions.navigation import checked_next, redirect_back
 from rotating_sessions.services import reauthenticate_with_password
-from rotating_sessions.throttles import LoginThrottle, throttled_user
+from rotating_sessions.throttles import LoginThrottle
 from rotating_sessions.transports import write_tokens
-from rotating_sessions.views.html import Page
-from rotating_sessions.views.notices import clear_notice, read_notice
+from rotating_sessions.views.passwords import MAX_PASSWORD_LENGTH, PasswordPage
 
 __all__ = ["ReauthenticatePage"]
 
-# Characters: as many as the login endpoint takes.
-_MAX_PASSWORD = 4096
 
-
-class ReauthenticatePage(Page):
+class ReauthenticatePage(PasswordPage):
     """The password of the session's user, then on to where the browser was going."""
+
+    template_name = "rotating_sessions/reauthenticate.html"
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Ask for the password."""
         _require_session(request)
-        return _ask(request)
-
-    def throttle_ident(self, request: HttpRequest) -> str:
-        """Count guesses of the password together with those at the login."""
-        return throttled_user(request, request.user)
+        return self._ask(request)
 
     @sensitive_variables()
     def post(self, request: HttpRequest) -> HttpResponseBase:
@@ -49,14 +41,14 @@ class ReauthenticatePage(Page):
         _require_session(request)
         throttle = LoginThrottle()
         if not throttle.allow_request(request, self):
-            return _ask(request, status=429, wait=throttle.wait())
+            return self._ask(request, status=429, wait=throttle.wait())
         password = request.POST.get("password", "")
-        if not 0 < len(password) <= _MAX_PASSWORD:
-            return _ask(request, status=403)
+        if not 0 < len(password) <= MAX_PASSWORD_LENGTH:
+            return self._ask(request, status=403)
         try:
             pair = reauthenticate_with_password(request, password)
         except PasswordRefused as error:
-            return _ask(request, status=error.status)
+            return self._ask(request, status=error.status)
         except RefreshRequired as error:
             return self._renew(request, error)
         except SessionEnded as error:
@@ -67,6 +59,12 @@ class ReauthenticatePage(Page):
         response = redirect_back(_read_target(request))
         write_tokens(response, pair)
         return response
+
+    def _ask(
+        self, request: HttpRequest, *, status: int = 200, wait: float | None = None
+    ) -> HttpResponse:
+        target = _read_target(request)
+        return self.ask(request, status=status, wait=wait, next=target)
 
     def _way_back(self, request: HttpRequest) -> str:
         """Return this page where a refresh will do; a login is recent enough."""
@@ -85,21 +83,3 @@ def _require_session(request: HttpRequest) -> None:
 def _read_target(request: HttpRequest) -> str:
     asked = request.POST.get("next", request.GET.get("next"))
     return checked_next(request, asked)
-
-
-def _ask(
-    request: HttpRequest, *, status: int = 200, wait: float | None = None
-) -> HttpResponse:
-    context = {
-        "next": _read_target(request),
-        "notice": read_notice(request),
-        "is_wrong": status == 403,
-        "is_throttled": status == 429,
-    }
-    page = "rotating_sessions/reauthenticate.html"
-    response = render(request, page, context, status=status)
-    if status == 429:
-        response.headers["Retry-After"] = str(math.ceil(wait or 1))
-    if context["notice"] is not None:
-        clear_notice(response)
-    return response

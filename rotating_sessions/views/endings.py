@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import suppress
 from typing import cast
 from uuid import UUID
@@ -23,7 +22,7 @@ from rotating_sessions.services import (
     revoke_all_sessions,
     revoke_session,
 )
-from rotating_sessions.throttles import LoginThrottle, throttled_user
+from rotating_sessions.throttles import LoginThrottle
 from rotating_sessions.transports import (
     carries_session_cookie,
     clear_cookies,
@@ -31,6 +30,7 @@ from rotating_sessions.transports import (
 )
 from rotating_sessions.views.html import Page
 from rotating_sessions.views.notices import LIST, Notice, write_notice
+from rotating_sessions.views.passwords import MAX_PASSWORD_LENGTH, PasswordPage
 
 __all__ = [
     "EndOthersPage",
@@ -39,9 +39,6 @@ __all__ = [
     "LogOutPage",
     "LoggedOutPage",
 ]
-
-# Characters: as many as the login endpoint takes.
-_MAX_PASSWORD = 4096
 
 
 class EndSessionPage(Page):
@@ -76,16 +73,14 @@ class EndOthersPage(Page):
         return response
 
 
-class LogOutEverywherePage(Page):
+class LogOutEverywherePage(PasswordPage):
     """All of the user's sessions, with the password: it logs out the victim, too."""
+
+    template_name = "rotating_sessions/log_out_everywhere.html"
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Ask for the password, where the user has one."""
-        return _ask(request)
-
-    def throttle_ident(self, request: HttpRequest) -> str:
-        """Count guesses of the password together with those at the login."""
-        return throttled_user(request, request.user)
+        return self.ask(request)
 
     @sensitive_variables()
     def post(self, request: HttpRequest) -> HttpResponse:
@@ -94,13 +89,13 @@ class LogOutEverywherePage(Page):
         if user.has_usable_password():
             throttle = LoginThrottle()
             if not throttle.allow_request(request, self):
-                return _ask(request, status=429, wait=throttle.wait())
+                return self.ask(request, status=429, wait=throttle.wait())
             password = request.POST.get("password", "")
             # Not `user.check_password`: that may store a stronger hash, and a new hash
             # is a new password to every session of the user.
-            fits = len(password) <= _MAX_PASSWORD
+            fits = len(password) <= MAX_PASSWORD_LENGTH
             if not fits or not check_password(password, user.password):
-                return _ask(request, status=403)
+                return self.ask(request, status=403)
         revoke_all_sessions(user.pk, reason=RevokedReason.LOGOUT_EVERYWHERE)
         if _own_family(request) is None:
             # It is Django's session that this browser is logged in by.
@@ -135,17 +130,6 @@ class LoggedOutPage(Page):
         """Say so, and offer the way back in."""
         context = {"login": resolve_url(settings.LOGIN_URL)}
         return render(request, "rotating_sessions/logged_out.html", context)
-
-
-def _ask(
-    request: HttpRequest, *, status: int = 200, wait: float | None = None
-) -> HttpResponse:
-    page = "rotating_sessions/log_out_everywhere.html"
-    context = {"is_wrong": status == 403, "is_throttled": status == 429}
-    response = render(request, page, context, status=status)
-    if status == 429:
-        response.headers["Retry-After"] = str(math.ceil(wait or 1))
-    return response
 
 
 def _own_family(request: HttpRequest) -> UUID | None:

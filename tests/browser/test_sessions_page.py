@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
 
-from django.db.models import F
+import pytest
 from playwright.sync_api import Page, expect
 
 from rotating_sessions.models import RevokedReason, SessionFamily
 from tests.browser.scenery import AFTER_ACCESS, AFTER_GRACE
-from tests.browser.visitor import Visitor
+from tests.browser.visitor import Visitor, press
 from tests.factories import PASSWORD
 
 SESSIONS = "/account/sessions/"
+WITH_AND_WITHOUT = pytest.mark.parametrize(
+    "scripts", [True, False], ids=["with scripts", "without scripts"]
+)
 
 
 def devices(page: Page) -> int:
@@ -33,14 +35,15 @@ def reasons(user) -> list[str | None]:
     return [row.revoked_reason or None for row in rows]
 
 
-def test_one_session_is_ended(visit, user):
+@WITH_AND_WITHOUT
+def test_one_session_is_ended(visit, user, scripts):
     """A user ends the session on one device, and goes on with the other."""
-    desk, phone = visit(), visit()
+    desk, phone = visit(java_script_enabled=scripts), visit()
     phone.sign_in(user)
     page = desk.sign_in(user, SESSIONS)
     assert devices(page) == 2
 
-    page.get_by_role("button", name="End session").click()
+    press(page, "End session")
 
     expect(page.get_by_role("status")).to_be_visible()
     assert devices(page) == 1
@@ -48,14 +51,15 @@ def test_one_session_is_ended(visit, user):
     assert reasons(user) == [RevokedReason.ENDED_BY_USER, None]
 
 
-def test_all_other_sessions_are_ended(visit, user):
+@WITH_AND_WITHOUT
+def test_all_other_sessions_are_ended(visit, user, scripts):
     """A user ends the sessions on all other devices, and stays signed in."""
-    desk, *others = visit(), visit(), visit()
+    desk, *others = visit(java_script_enabled=scripts), visit(), visit()
     for other in others:
         other.sign_in(user)
     page = desk.sign_in(user, SESSIONS)
 
-    page.get_by_role("button", name="End all other sessions").click()
+    press(page, "End all other sessions")
 
     expect(page.get_by_role("status")).to_be_visible()
     assert devices(page) == 1
@@ -64,19 +68,18 @@ def test_all_other_sessions_are_ended(visit, user):
     assert reasons(user).count(None) == 1
 
 
-def test_logging_out_everywhere_takes_the_password(visit, user):
+@WITH_AND_WITHOUT
+def test_logging_out_everywhere_takes_the_password(visit, user, scripts):
     """A wrong password logs nobody out, and the right one everybody."""
-    desk, phone = visit(), visit()
+    desk, phone = visit(java_script_enabled=scripts), visit()
     phone.sign_in(user)
     page = desk.sign_in(user, SESSIONS)
     page.get_by_role("link", name="Log out everywhere").click()
-    page.get_by_label("Your password").fill("wrong")
-    page.get_by_role("button", name="Log out everywhere").click()
+    press(page, "Log out everywhere", "wrong")
     expect(page.get_by_role("alert")).to_contain_text("wrong")
     assert reasons(user) == [None, None]
 
-    page.get_by_label("Your password").fill(PASSWORD)
-    page.get_by_role("button", name="Log out everywhere").click()
+    press(page, "Log out everywhere", PASSWORD)
 
     expect(page).to_have_url("/account/sessions/logged-out/")
     for visitor in (desk, phone):
@@ -96,21 +99,7 @@ def test_a_theft_is_told_at_the_next_login(visit, user):
     page = victim.sign_in(user, SESSIONS)
     expect(page.get_by_role("region", name="We ended a session")).to_be_visible()
 
-    page.get_by_role("button", name="Close this notice").click()
+    press(page, "Close this notice")
 
     expect(page.get_by_role("region", name="We ended a session")).to_have_count(0)
     assert reasons(user) == [RevokedReason.REUSED, None]
-
-
-def test_a_sensitive_page_asks_for_the_password(visitor, user):
-    """An old login confirms its password on the way to a sensitive page."""
-    page = visitor.sign_in(user)
-    SessionFamily.objects.update(auth_time=F("auth_time") - timedelta(hours=1))
-    page.get_by_role("link", name="See what this site knows of you").click()
-    expect(page.get_by_role("heading", name="Confirm your password")).to_be_visible()
-    page.get_by_label("Your password").fill(PASSWORD)
-
-    page.get_by_role("button", name="Confirm").click()
-
-    expect(page).to_have_url("/account/export/")
-    expect(page.get_by_text(user.get_username())).to_be_visible()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -12,16 +13,20 @@ from playwright.sync_api import (
     Page,
     Request,
     Route,
+    TimeoutError,  # noqa: A004 - Playwright's
     WebError,
 )
 
 from rotating_sessions.models import SessionFamily
 from tests.factories import PASSWORD
 
-__all__ = ["Visitor", "call", "family_of", "log_in", "meddle"]
+__all__ = ["Visitor", "call", "family_of", "log_in", "meddle", "press"]
 
 # The browser logs each answer that is no success. Whether it was due, a test knows.
 _ROUTINE = "Failed to load resource"
+_NOT_ON_THE_WAY = re.compile(r"^(?!.*/refresh-page/)")
+# What a page says whose form was sent after the access token's end.
+_RENEWED = "Nothing has been changed yet"
 _LOAD = """async (options) => {
   const { SessionClient } = await import("/static/rotating_sessions/client.js");
   window.client = new SessionClient(options);
@@ -117,6 +122,23 @@ def meddle(page: Page, *, times: int = 1, **headers: str) -> None:
         route.continue_(headers={**route.request.headers, **headers})
 
     page.route("**/auth/refresh/", add, times=times)
+
+
+def press(page: Page, button: str, password: str | None = None) -> None:
+    """Press a button, and again where the session had to be renewed first."""
+    while True:
+        if password is not None:
+            page.get_by_label("Your password").fill(password)
+        with page.expect_navigation():
+            page.get_by_role("button", name=button).click()
+        try:
+            page.wait_for_url(_NOT_ON_THE_WAY, timeout=3_000)
+        except TimeoutError:
+            # Where there are no scripts, nobody else presses it.
+            page.get_by_role("button", name="Continue").click()
+            page.wait_for_url(_NOT_ON_THE_WAY)
+        if not page.get_by_text(_RENEWED).count():
+            return
 
 
 def log_in(page: Page, user: AbstractBaseUser) -> int:
