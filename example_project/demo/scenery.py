@@ -21,8 +21,9 @@ __all__ = [
     "WHOAMI",
 ]
 
-# In seconds. Short, so that hours pass in moments, and long enough for a busy machine.
-ACCESS_LIFETIME = 4
+# In seconds. Short, so that hours pass in moments, and long enough for a busy machine,
+# and for whoever types a password into the form that this token has to send.
+ACCESS_LIFETIME = 15
 GRACE_PERIOD = 2
 AFTER_ACCESS = ACCESS_LIFETIME + 0.2
 AFTER_GRACE = GRACE_PERIOD + 0.2
