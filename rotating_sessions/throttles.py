@@ -113,7 +113,9 @@ def throttled_login(network: str | None, name: str) -> str:
 
 def throttled_user(request: HttpRequest, user: Any) -> str:
     """Return whom a password of a known user counts for: the same as their login."""
-    return throttled_login(read_client(request).network, user.get_username())
+    # A name may be a number, or an object of a field of the site's own.
+    name = str(user.get_username())
+    return throttled_login(read_client(request).network, name)
 
 
 def _is_ambiguous(char: str) -> bool:

@@ -8,10 +8,12 @@ import time
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.core.cache.backends.locmem import LocMemCache
 from rest_framework.throttling import SimpleRateThrottle
 
 from rotating_sessions.models import SessionFamily
+from rotating_sessions.throttles import throttled_login, throttled_user
 from tests.browsing import (
     HOME,
     REFRESH,
@@ -237,6 +239,16 @@ def test_guesses_of_the_password_are_counted_at_every_endpoint(
     assert statuses == [403, 403, 429]
     answer = api.send(EVERYWHERE, **bearer(access))
     assert answer.json() == {"revoked": 1}
+
+
+def test_name_that_is_no_text_is_counted_as_it_is_typed(rf):
+    """A user model may name its users by numbers: they count as at the login."""
+    request = rf.get("/", REMOTE_ADDR=HOME)
+    user = get_user_model()(username=4915112345678)
+
+    assert throttled_user(request, user) == throttled_login(
+        HOME + "/32", "4915112345678"
+    )
 
 
 @pytest.mark.parametrize("rate", ["LOGIN_RATE", "REFRESH_RATE"])
