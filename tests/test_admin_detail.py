@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.contrib.auth.admin import UserAdmin
 from django.db import connection
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
@@ -46,9 +48,13 @@ class OwnSessionsAdmin(SessionFamilyAdmin):
 
 third_site = admin.AdminSite(name="third")
 third_site.register(SessionFamily, OwnSessionsAdmin)
+
+site_of_users = SecondSite(name="users")
+site_of_users.register(get_user_model(), UserAdmin)
 urlpatterns = [
     path("third/", third_site.urls),
     path("second/", second_site.urls),
+    path("users/", site_of_users.urls),
     path("", include("tests.urls")),
 ]
 
@@ -267,3 +273,14 @@ def test_permission_is_asked_for_the_one_session(page, is_own, status):
     response = browser.get(f"/third/rotating_sessions/sessionfamily/{family.pk}/{page}")
 
     assert response.status_code == status
+
+
+@override_settings(ROOT_URLCONF="tests.test_admin_detail")
+def test_page_of_a_user_needs_no_list_of_sessions(user):
+    """On an admin site without sessions the user's page has no link, and no fault."""
+    browser = staff(VIEW, "view_user")
+
+    response = browser.get(f"/users/auth/user/{user.pk}/change/")
+
+    assert response.status_code == 200
+    assert "?user__exact=" not in response.content.decode()
