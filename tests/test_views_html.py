@@ -147,6 +147,34 @@ def test_form_is_not_replayed_from_early_data(browser, name):
     assert not touches_cookies(response)
 
 
+@pytest.mark.parametrize("charset", ["utf-7", "unicode_escape", "utf-16"])
+@pytest.mark.parametrize("name", SHOWN)
+def test_address_in_another_charset_is_refused(browser, name, charset):
+    """An address is UTF-8, and half a character in a charset of its own a 400."""
+    address = f"{PATHS[name]}?next=/%5Cud800+2AA-"
+
+    response = browser.get(address, CONTENT_TYPE=f"text/plain; charset={charset}")
+
+    assert response.status_code == 400
+
+
+@pytest.mark.parametrize(("charset", "status"), [("utf-7", 400), ("UTF8", 403)])
+@pytest.mark.parametrize("name", ["log-out-everywhere", "reauthenticate"])
+def test_form_in_another_charset_is_refused(browser, name, charset, status):
+    """Nor does a password that is no text in UTF-8."""
+    name_of = 'Content-Disposition: form-data; name="password"'
+    body = f"--X\r\n{name_of}\r\n\r\n+2AA-\r\n--X--\r\n"
+    content_type = f"multipart/form-data; boundary=X; charset={charset}"
+    token = browser.cookies["csrftoken"].value
+
+    response = browser.generic(
+        "POST", PATHS[name], body, content_type, HTTP_X_CSRFTOKEN=token
+    )
+
+    assert response.status_code == status
+    assert SessionFamily.objects.filter(revoked_at=None).count() == 2
+
+
 @pytest.mark.parametrize("name", [name for name in PATHS if name not in PUBLIC])
 def test_visitor_is_sent_to_the_sign_in_page(api, name):
     """Who is not logged in signs in, and comes back to the page, or the list."""

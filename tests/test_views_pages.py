@@ -219,6 +219,17 @@ def test_way_back_leads_to_no_other_site(api, user, target, step):
     assert way == "/"
 
 
+@pytest.mark.parametrize("charset", ["utf-7", "unicode_escape"])
+def test_address_in_another_charset_is_refused(api, charset):
+    """An address is UTF-8, and half a character in a charset of its own a 400."""
+    address = f"{URL}?next=/%5Cud800+2AA-"
+
+    response = api.get(address, CONTENT_TYPE=f"text/plain; charset={charset}")
+
+    assert refusal(response) == (400, "invalid_request")
+    assert response["Cache-Control"] == "no-store"
+
+
 @pytest.mark.parametrize(
     "host", ["evil.example", "testserver.evil.example", "evil.example:443", "a@b"]
 )

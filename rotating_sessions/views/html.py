@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import logging
 from dataclasses import replace
 from typing import Any
@@ -22,6 +23,7 @@ from rotating_sessions.authentication import (
     refuse_early_data,
 )
 from rotating_sessions.exceptions import (
+    InvalidRequest,
     RefreshRequired,
     SessionEnded,
     SessionError,
@@ -33,7 +35,7 @@ from rotating_sessions.transports import COOKIE, forbid_caching, refuse
 from rotating_sessions.views.notices import LIST, Notice, write_notice
 from rotating_sessions.views.reports import hide_variables
 
-__all__ = ["Page"]
+__all__ = ["Page", "refuse_charset"]
 
 
 @method_decorator(csrf_protect, name="dispatch")
@@ -77,6 +79,7 @@ class Page(View):
         Raises:
             SessionError: The answer is a page that says so.
         """
+        refuse_charset(request)
         if request.method == "POST":
             refuse_early_data(request)
             enforce_csrf(request)
@@ -113,6 +116,17 @@ class Page(View):
     def _way_back(self, request: HttpRequest) -> str:
         """Return this page, or the list where this one only takes a form."""
         return request.path if hasattr(self, "get") else reverse(LIST)
+
+
+def refuse_charset(request: HttpRequest) -> None:
+    """
+    Refuse text in another charset than that of the pages' own forms.
+
+    Raises:
+        InvalidRequest: Some make characters of it that no page and no hash can hold.
+    """
+    if request.encoding and codecs.lookup(request.encoding).name != "utf-8":
+        raise InvalidRequest
 
 
 def _show_problem(request: HttpRequest, error: SessionError) -> HttpResponse:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils.decorators import method_decorator
 from django.views import View
@@ -16,6 +16,7 @@ from rotating_sessions.authentication import enforce_csrf, refuse_early_data
 from rotating_sessions.clients import read_client
 from rotating_sessions.exceptions import (
     CrossSiteRequest,
+    InvalidRequest,
     InvalidToken,
     SessionError,
     TooEarly,
@@ -32,6 +33,7 @@ from rotating_sessions.transports import (
     refuse,
     write_tokens,
 )
+from rotating_sessions.views.html import refuse_charset
 from rotating_sessions.views.reports import hide_variables
 
 __all__ = ["RefreshPage"]
@@ -46,6 +48,16 @@ class RefreshPage(View):
     """
 
     http_method_names = ("get", "head", "post")
+
+    def dispatch(
+        self, request: HttpRequest, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
+        """Answer, unless it is in a charset that no form of ours is sent in."""
+        try:
+            refuse_charset(request)
+        except InvalidRequest as error:
+            return refuse(error)
+        return super().dispatch(request, *args, **kwargs)
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Show the form."""
