@@ -133,7 +133,10 @@ def _span(text: str) -> timedelta:
 
 
 def _seconds(text: str) -> timedelta:
-    span = timedelta(seconds=float(text))
+    try:
+        span = timedelta(seconds=float(text))
+    except OverflowError as error:
+        raise ValueError(text) from error
     if span < timedelta():
         raise ValueError(text)
     return span
