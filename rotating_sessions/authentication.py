@@ -19,7 +19,7 @@ from rest_framework.authentication import BaseAuthentication, CSRFCheck
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
-from rotating_sessions.clients import read_client
+from rotating_sessions.clients import read_bound_network
 from rotating_sessions.exceptions import (
     AccessTokenExpired,
     CrossSiteRequest,
@@ -192,7 +192,7 @@ def _refusal(bearer: Bearer, error: InvalidToken) -> SessionError:
 
 def _may_use(claims: AccessClaims, request: HttpRequest) -> bool:
     """Tell whether the token was minted for the network that the request comes from."""
-    network = read_client(request).bound_network
+    network = read_bound_network(request)
     if network is None:
         return True
     return not set(get_key_ring().hash_network(network)).isdisjoint(claims.networks)

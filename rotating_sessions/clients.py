@@ -20,6 +20,7 @@ __all__ = [
     "describe_device",
     "describe_network",
     "read_address",
+    "read_bound_network",
     "read_client",
     "read_peer",
     "translate_device",
@@ -59,6 +60,11 @@ class Client:
     def bound_network(self) -> str | None:
         """Return the network to bind to, or None: then nothing is compared."""
         return self.network if get_conf().bind_network else None
+
+
+def read_bound_network(request: HttpRequest) -> str | None:
+    """Return the `bound_network` of the request's client, and read no more of it."""
+    return _network(read_address(request.META)) if get_conf().bind_network else None
 
 
 def read_client(request: HttpRequest) -> Client:
@@ -159,8 +165,13 @@ def _network(address: str | None) -> str | None:
     if address is None:
         return None
     conf = get_conf()
+    return _find_network(address, conf.ipv4_prefix, conf.ipv6_prefix)
+
+
+@lru_cache(maxsize=4096)
+def _find_network(address: str, ipv4_prefix: int, ipv6_prefix: int) -> str:
     version = ipaddress.ip_address(address).version
-    prefix = conf.ipv4_prefix if version == 4 else conf.ipv6_prefix
+    prefix = ipv4_prefix if version == 4 else ipv6_prefix
     return str(ipaddress.ip_network((address, prefix), strict=False))
 
 

@@ -417,6 +417,7 @@ def test_restart_decides_the_same(first, clock):
             restore(first, saved)
             revocations.reset()
             conf.get_conf.cache_clear()
+            keys.get_key_ring.cache_clear()
             keys._derive_ring.cache_clear()
             answer = present(held)
             row = columns(first)

@@ -128,6 +128,32 @@ def test_other_network_calls_for_a_refresh_and_changes_nothing(api, user, transp
     assert rows() == before
 
 
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ("address", "refresh_required"),
+        ("revocation", "session_ended"),
+        ("clock", "refresh_required"),
+    ],
+)
+def test_known_token_is_checked_at_each_request(api, user, clock, change, code):
+    """A token verified before is refused for network, revocation and age, unread."""
+    credentials = bearer(api.log_in(user)["access"])
+    before = api.get("/plain/", **credentials)
+    address = {"REMOTE_ADDR": TRAIN} if change == "address" else {}
+    if change == "revocation":
+        revocations.add(SessionFamily.objects.values_list("pk", flat=True), clock.now)
+    if change == "clock":
+        clock.forward(timedelta(minutes=30))
+
+    with calls_into(jwt) as calls:
+        response = api.get("/plain/", **credentials, **address)
+
+    assert before.content == b"plain"
+    assert refusal(response) == (401, code)
+    assert not calls
+
+
 def test_unbound_session_is_used_from_anywhere(api, user, settings):
     """Where BIND_NETWORK is off, no network is compared."""
     settings.ROTATING_SESSIONS = {"BIND_NETWORK": False}

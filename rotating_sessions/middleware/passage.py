@@ -56,8 +56,17 @@ def leave(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if visit.transport == COOKIE and _may_clear(response):
             clear_cookies(response)
     if not is_exempt(request):
-        patch_vary_headers(response, ("Authorization", "Cookie"))
+        _vary(response)
     return response
+
+
+def _vary(response: HttpResponseBase) -> None:
+    """Name the headers that decide who asks."""
+    if response.has_header("Vary"):
+        patch_vary_headers(response, ("Authorization", "Cookie"))
+    else:
+        # The same, and most responses say nothing before this.
+        response.headers["Vary"] = "Authorization, Cookie"
 
 
 def _may_clear(response: HttpResponseBase) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import datetime
 from typing import cast
 from uuid import UUID
 
@@ -59,15 +60,17 @@ class RotatingSessionMiddleware:
         """Answer the request, or let it pass with what its token proves."""
         if self._is_async:
             return self._acall(request)
-        visit = self._identify(request)
-        if self._needs_database(visit):
+        now = timezone.now()
+        visit = self._identify(request, now)
+        if self._needs_database(visit, now):
             visit = self._consult(request, visit)
         response = enter(request, visit) or cast(_Response, self.get_response(request))
         return leave(request, response)
 
     async def _acall(self, request: HttpRequest) -> _Response:
-        visit = self._identify(request)
-        if self._needs_database(visit):
+        now = timezone.now()
+        visit = self._identify(request, now)
+        if self._needs_database(visit, now):
             visit = await sync_to_async(self._consult)(request, visit)
         response = enter(request, visit)
         if response is None:
@@ -80,22 +83,22 @@ class RotatingSessionMiddleware:
         """Answer 503, where `request.user` could not be read for the database."""
         return refuse(exception) if isinstance(exception, Unavailable) else None
 
-    def _identify(self, request: HttpRequest) -> Visit:
+    def _identify(self, request: HttpRequest, now: datetime) -> Visit:
         # Before anything that could fail and be reported.
         hide_cookies(request)
         if is_exempt(request):
             return Visit()
-        visit = identify(request, timezone.now())
+        visit = identify(request, now)
         if visit.claims is not None and revocations.is_revoked(visit.claims.family_id):
             return replace(visit, refusal=SessionEnded())
         return visit
 
-    def _needs_database(self, visit: Visit) -> bool:
+    def _needs_database(self, visit: Visit, now: datetime) -> bool:
         family = visit.family
         if family is None:
             return False
         seen = (family.family_id, family.generation) in self._confirmed
-        return not seen or revocations.is_due(timezone.now())
+        return not seen or revocations.is_due(now)
 
     def _consult(self, request: HttpRequest, visit: Visit) -> Visit:
         """Return the visit as the database sees it: polled for, and confirmed."""

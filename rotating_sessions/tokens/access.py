@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -19,7 +18,9 @@ from django.views.decorators.debug import sensitive_variables
 from rotating_sessions.conf import get_conf
 from rotating_sessions.exceptions import AccessTokenExpired, InvalidToken
 from rotating_sessions.rotation import CLOCK_SKEW
+from rotating_sessions.tokens.claims import AccessClaims
 from rotating_sessions.tokens.keys import SigningKey, get_key_ring
+from rotating_sessions.tokens.verified import get_verified_tokens
 
 __all__ = ["MAX_ACCESS_TOKEN_LENGTH", "AccessClaims", "decode_access", "encode_access"]
 
@@ -34,23 +35,7 @@ _REQUIRED_CLAIMS = [*_TEXT_CLAIMS, *_NUMBER_CLAIMS, "iss", "aud", "net"]
 # The last second of the year 9999, beyond which nothing is a datetime. No generation is
 # as high either: that would take a refresh a second for eight thousand years.
 _MAX_NUMBER = 253_402_300_799
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccessClaims:
-    """
-    What a verified access token says.
-
-    `networks` are keyed hashes of the networks it may be used from.
-    """
-
-    family_id: UUID
-    generation: int
-    user_pk: str
-    issued_at: datetime
-    expires_at: datetime
-    auth_time: datetime
-    networks: tuple[str, ...]
+_CUT = timedelta(seconds=1)
 
 
 @sensitive_variables()
@@ -86,20 +71,30 @@ def decode_access(value: str, now: datetime) -> AccessClaims:
     """
     if len(value) > MAX_ACCESS_TOKEN_LENGTH:
         raise InvalidToken
+    verified = get_verified_tokens()
+    claims = known = verified.find(value)
+    if claims is None:
+        claims = _verify(value)
+    # From a host whose clock is ahead of ours by more than hosts may differ.
+    too_new = claims.issued_at > now + CLOCK_SKEW
+    lifetime = claims.expires_at - claims.issued_at
+    # A second for both moments having been cut to whole seconds.
+    too_long = lifetime > verified.conf.access_lifetime + _CUT
+    if too_new or too_long or now >= claims.expires_at:
+        raise AccessTokenExpired(claims)
+    if known is None:
+        verified.add(value, claims)
+    return claims
+
+
+def _verify(value: str) -> AccessClaims:
+    """Return the claims of a genuine token, whatever its time."""
     try:
         payload = _verified_payload(value)
     # RecursionError: JSON nested a thousand deep fits well into the length allowed.
     except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
         raise InvalidToken from error
-    claims = _read_claims(payload)
-    # From a host whose clock is ahead of ours by more than hosts may differ.
-    too_new = claims.issued_at > now + CLOCK_SKEW
-    lifetime = claims.expires_at - claims.issued_at
-    # A second for both moments having been cut to whole seconds.
-    too_long = lifetime > get_conf().access_lifetime + timedelta(seconds=1)
-    if too_new or too_long or now >= claims.expires_at:
-        raise AccessTokenExpired(claims)
-    return claims
+    return _read_claims(payload)
 
 
 def _verified_payload(value: str) -> Mapping[str, Any]:

@@ -17,9 +17,10 @@ from functools import lru_cache
 from hashlib import sha256
 
 from django.conf import settings
+from django.core.signals import setting_changed
 from django.utils.encoding import force_bytes
 
-from rotating_sessions.conf import get_conf
+from rotating_sessions.conf import SETTING, get_conf
 
 __all__ = ["KID_LENGTH", "KeyRing", "SigningKey", "get_key_ring"]
 
@@ -54,9 +55,13 @@ class SigningKey:
         return self.kid.hex()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class KeyRing:
-    """The keys in force: the first mints, all verify."""
+    """
+    The keys in force: the first mints, all verify.
+
+    There is one object for each set of keys, so that caches tell rings apart by it.
+    """
 
     keys: tuple[SigningKey, ...]
 
@@ -75,7 +80,7 @@ class KeyRing:
 
     def hash_network(self, network: str) -> tuple[str, ...]:
         """Return the keyed hashes of a network, that of the first key first."""
-        return tuple(_keyed_hash(key.network, network) for key in self.keys)
+        return _hash_network(self, network)
 
     def hash_password_state(self, session_auth_hash: str) -> str:
         """Return the keyed hash of a user's session auth hash, to be stored."""
@@ -90,6 +95,7 @@ class KeyRing:
         )
 
 
+@lru_cache(maxsize=1)
 def get_key_ring() -> KeyRing:
     """Return the keys in force, of SIGNING_KEYS or else of Django's SECRET_KEY."""
     conf = get_conf()
@@ -123,6 +129,20 @@ def _derive(root: bytes, epoch: int) -> SigningKey:
     )
 
 
+# Of the clients of one process, most come back from where they were.
+@lru_cache(maxsize=4096)
+def _hash_network(ring: KeyRing, network: str) -> tuple[str, ...]:
+    return tuple(_keyed_hash(key.network, network) for key in ring.keys)
+
+
 def _keyed_hash(key: bytes, text: str) -> str:
     tag = hmac.digest(key, text.encode(), sha256)
     return urlsafe_b64encode(tag[:_HASH_LENGTH]).decode()
+
+
+def _forget(*, setting: str, **kwargs: object) -> None:
+    if setting in {SETTING, "SECRET_KEY", "SECRET_KEY_FALLBACKS"}:
+        get_key_ring.cache_clear()
+
+
+setting_changed.connect(_forget)
