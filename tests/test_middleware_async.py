@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync
+from asgiref.sync import SyncToAsync, async_to_sync
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.db import connection
@@ -17,8 +17,10 @@ from django.utils import timezone
 
 from rotating_sessions.middleware import RotatingSessionMiddleware
 from rotating_sessions.models import SessionFamily
+from rotating_sessions.transports import TokenPair
 from tests.browsing import (
     ACCESS,
+    HOME,
     Api,
     clears_cookies,
     count,
@@ -45,6 +47,57 @@ class AsyncBrowser:
 
     def get(self, path: str, **headers: str) -> Any:
         return async_to_sync(self.client.get)(path, headers=headers)
+
+
+async def plain(_request: Any) -> HttpResponse:
+    return HttpResponse("plain")
+
+
+def carrying(pair: TokenPair) -> Any:
+    """Return a request from HOME with the access token of a pair."""
+    headers = {"Authorization": f"Bearer {pair.access}"}
+    request = AsyncRequestFactory().get("/plain-async/", headers=headers)
+    request.META["REMOTE_ADDR"] = HOME
+    return request
+
+
+@pytest.fixture
+def hops(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the names of what is called in a thread, as it comes."""
+    called: list[str] = []
+    call = SyncToAsync.__call__
+
+    async def note(hop: Any, *args: Any, **kwargs: Any) -> Any:
+        called.append(hop.func.__name__)
+        return await call(hop, *args, **kwargs)
+
+    monkeypatch.setattr(SyncToAsync, "__call__", note)
+    return called
+
+
+def test_warm_request_is_never_put_off_under_asgi(first):
+    """A warm request gets to an async view and back without a turn of the loop."""
+    middleware = RotatingSessionMiddleware(plain)
+    async_to_sync(middleware)(carrying(first))
+
+    with pytest.raises(StopIteration) as finished:
+        middleware(carrying(first)).send(None)
+
+    assert finished.value.value.content == b"plain"
+
+
+def test_what_needs_the_database_is_one_hop_under_asgi(first, clock, hops):
+    """Poll and confirmation share a thread's turn; a warm request takes none."""
+    middleware = async_to_sync(RotatingSessionMiddleware(plain))
+    taken = []
+
+    for span in (timedelta(0), timedelta(0), timedelta(seconds=5)):
+        clock.forward(span)
+        hops.clear()
+        assert middleware(carrying(first)).content == b"plain"
+        taken.append(list(hops))
+
+    assert taken == [["_consult"], [], ["_consult"]]
 
 
 @pytest.mark.parametrize("path", ["/plain-async/", "/plain/"])

@@ -16,7 +16,7 @@ from rotating_sessions.tokens.keys import KeyRing, get_key_ring
 
 __all__ = ["VerifiedTokens", "get_verified_tokens"]
 
-# Tokens, of about a kilobyte each in memory. Beyond it the oldest is forgotten, which
+# Tokens, each less than a kilobyte in memory. Beyond it the oldest is forgotten, which
 # costs its next request a verification.
 _REMEMBERED = 10_000
 
