@@ -1,0 +1,86 @@
+"""
+Us beside other ways to authenticate: `python -m benchmarks.beside`.
+
+All contenders share one process, one Django project and one database of its own, and
+have their turns in rounds. Requests go through the whole of Django, from WSGI to WSGI,
+with no network. Each contender has the middleware that it needs and no throttle.
+Whoever answers what it should not have ends the run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from argparse import ArgumentParser, FileType, Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+import django
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.beside.settings"
+django.setup()
+
+from django.contrib.auth import get_user_model  # noqa: E402 - once Django is set up
+from django.db import connection  # noqa: E402
+
+from benchmarks.beside.contenders import (  # noqa: E402
+    PASSWORD,
+    USERNAME,
+    list_contenders,
+)
+from benchmarks.beside.growth import format_growth, measure_growth  # noqa: E402
+from benchmarks.beside.machine import describe_surroundings  # noqa: E402
+from benchmarks.beside.measuring import measure  # noqa: E402
+from benchmarks.beside.table import build_rows, format_rows  # noqa: E402
+
+
+def main() -> None:
+    """Measure, and print what came of it."""
+    options = _read_options()
+    with _database():
+        get_user_model().objects.create_user(USERNAME, password=PASSWORD)
+        surroundings = describe_surroundings()
+        contenders = list_contenders()
+        rows = build_rows(measure(contenders, options.rounds))
+        growth = measure_growth(contenders, options.refreshes)
+    for name, value in surroundings.items():
+        print(f"{name}: {value}")
+    print(f"rounds: {options.rounds}", format_rows(rows), sep="\n\n", end="\n\n")
+    print(format_growth(growth))
+    if options.json:
+        figures = {
+            "surroundings": surroundings,
+            "rounds": options.rounds,
+            "rows": [asdict(row) for row in rows],
+            "bytes": growth,
+        }
+        json.dump(figures, options.json, indent=2)
+
+
+def _read_options() -> Namespace:
+    parser = ArgumentParser(prog="benchmarks.beside")
+    parser.add_argument("--rounds", type=int, default=100, help="turns of each")
+    parser.add_argument(
+        "--refreshes",
+        type=int,
+        nargs="+",
+        default=[10, 100],
+        help="of a session, before its bytes are counted",
+    )
+    parser.add_argument("--json", type=FileType("w"), help="write the figures there")
+    return parser.parse_args()
+
+
+@contextmanager
+def _database() -> Iterator[None]:
+    name = connection.settings_dict["NAME"]
+    connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
+    try:
+        yield
+    finally:
+        connection.creation.destroy_test_db(name, verbosity=0)
+
+
+if __name__ == "__main__":
+    main()

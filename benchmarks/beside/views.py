@@ -1,0 +1,68 @@
+"""The view that all contenders guard: it answers who asks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth import get_user_model, login
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+__all__ = [
+    "WhoView",
+    "log_in_to_django",
+    "nobody",
+    "update_one_row",
+    "who_by_claims",
+    "who_by_user",
+]
+
+
+class WhoView(APIView):
+    """The view in DRF, with the authentication that `as_view` is given."""
+
+    authentication_classes: list[Any] = []
+
+    def get(self, request: Request) -> HttpResponse:
+        """Answer who asks."""
+        return _answer(request.user.pk)
+
+
+def nobody(_request: HttpRequest) -> HttpResponse:
+    """Answer that nobody asks."""
+    return _answer(None)
+
+
+def who_by_claims(request: HttpRequest) -> HttpResponse:
+    """Answer who asks, as the token says."""
+    return _answer(request.session_family.user_pk)
+
+
+def who_by_user(request: HttpRequest) -> HttpResponse:
+    """Answer who asks, as the user says."""
+    return _answer(request.user.pk)
+
+
+@csrf_exempt
+def log_in_to_django(request: HttpRequest) -> HttpResponse:
+    """Begin one of Django's own sessions."""
+    login(request, _users().get(), "django.contrib.auth.backends.ModelBackend")
+    return _answer(request.user.pk)
+
+
+@csrf_exempt
+def update_one_row(_request: HttpRequest) -> HttpResponse:
+    """Write what a refresh writes at least: one row, by its primary key."""
+    _users().filter(pk=1).update(last_login=timezone.now())
+    return _answer(None)
+
+
+def _users() -> Any:
+    return get_user_model().objects
+
+
+def _answer(user_pk: Any) -> HttpResponse:
+    return JsonResponse({"user": None if user_pk is None else str(user_pk)})
