@@ -24,14 +24,11 @@ django.setup()
 from django.contrib.auth import get_user_model  # noqa: E402 - once Django is set up
 from django.db import connection  # noqa: E402
 
-from benchmarks.beside.contenders import (  # noqa: E402
-    PASSWORD,
-    USERNAME,
-    list_contenders,
-)
+from benchmarks.beside.contenders import PASSWORD, USERNAME  # noqa: E402
 from benchmarks.beside.growth import format_growth, measure_growth  # noqa: E402
 from benchmarks.beside.machine import describe_surroundings  # noqa: E402
 from benchmarks.beside.measuring import measure  # noqa: E402
+from benchmarks.beside.peers import list_contenders  # noqa: E402
 from benchmarks.beside.table import build_rows, format_rows  # noqa: E402
 
 

@@ -1,4 +1,4 @@
-"""Who is measured: how each logs in, asks and refreshes, over HTTP."""
+"""How a contender logs in, asks and refreshes, over HTTP."""
 
 from __future__ import annotations
 
@@ -17,15 +17,9 @@ __all__ = [
     "Contender",
     "Tokens",
     "WrongAnswer",
-    "list_contenders",
 ]
 
 USERNAME, PASSWORD = "ada", "difference-engine"
-
-_SESSIONS = (
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-)
 
 
 class WrongAnswer(Exception):
@@ -46,7 +40,9 @@ class Contender:
 
     A subclass names its endpoints: `asks`, the guarded view; `logs_in` and `refreshes`.
     Where it cannot refresh, or does so as one before it, `refreshes` is empty. `floor`
-    is the same view unguarded. `stores` tells whether what it keeps is to be weighed.
+    is the same view unguarded. `stores` names what it keeps, where that is to be
+    weighed; `refused` is the status of a superseded token, and `detects_theft` tells
+    whether it ends the session.
     """
 
     name: str
@@ -58,10 +54,11 @@ class Contender:
     settings: Mapping[str, Any] = {}
     is_form = False
     user: str | None = "1"
-    stores = True
+    stores = ""
     names = ("access", "refresh")
     scheme = "Bearer"
     refused = 401
+    detects_theft = False
 
     def __init__(self) -> None:
         self._application = Application(*self.middleware, **self.settings)
@@ -81,8 +78,7 @@ class Contender:
 
     def log_in(self) -> Tokens:
         """Begin a session."""
-        data = {"username": USERNAME, "password": PASSWORD}
-        return self.read(self.send(self._post(self.logs_in, data, 200)))
+        return self.read(self.send(self._post(self.logs_in, self.identify(), 200)))
 
     def ask(self, tokens: Tokens) -> Call:
         """Return a request for the guarded view."""
@@ -90,7 +86,7 @@ class Contender:
 
     def refresh(self, tokens: Tokens) -> Call:
         """Return a request for new tokens."""
-        return self._post(self.refreshes, self._proof(tokens), 200)
+        return self._post(self.refreshes, self.prove(tokens), 200)
 
     def refreshed(self, tokens: Tokens) -> Tokens:
         """Return the successors of the tokens."""
@@ -98,11 +94,11 @@ class Contender:
 
     def replay(self, tokens: Tokens) -> Call:
         """Return the same request by tokens that were superseded."""
-        return self._post(self.refreshes, self._proof(tokens), self.refused)
+        return self._post(self.refreshes, self.prove(tokens), self.refused)
 
     def read(self, response: HttpResponseBase) -> Tokens:
         """Return the tokens that an answer brings."""
-        body = self._read_body(response)
+        body = self.read_body(response)
         access, refresh = self.names
         return Tokens(access=body[access], refresh=body[refresh])
 
@@ -117,102 +113,17 @@ class Contender:
         if user != self.user:
             raise WrongAnswer(f"{self.name} takes the user for {user}")
 
-    def _read_body(self, response: HttpResponseBase) -> Mapping[str, Any]:
+    def read_body(self, response: HttpResponseBase) -> Mapping[str, Any]:
+        """Return what an answer holds, the tokens among it."""
         return json.loads(response.content)
 
-    def _proof(self, tokens: Tokens) -> Mapping[str, str]:
+    def identify(self) -> Mapping[str, str]:
+        """Return what a login takes."""
+        return {"username": USERNAME, "password": PASSWORD}
+
+    def prove(self, tokens: Tokens) -> Mapping[str, str]:
+        """Return what a refresh takes."""
         return {self.names[1]: tokens.refresh}
 
     def _post(self, path: str, data: Mapping[str, str], status: int) -> Call:
         return post(path, data, status=status, is_form=self.is_form)
-
-
-class _Floor(Contender):
-    user = None
-    stores = False
-
-    def log_in(self) -> Tokens:
-        return Tokens(access="none")
-
-    def ask(self, tokens: Tokens) -> Call:
-        return get(self.asks)
-
-
-class _Django(_Floor):
-    name = floor = "no authentication, Django"
-    asks = "/floor/django/"
-    refreshes = "/floor/update/"
-    refused = 200
-
-    def read(self, response: HttpResponseBase) -> Tokens:
-        return Tokens(access="none")
-
-
-class _Drf(_Floor):
-    name = "no authentication, DRF"
-    asks = "/floor/drf/"
-
-
-class _Ours(Contender):
-    name = "rotating_sessions"
-    floor = "no authentication, Django"
-    asks = "/ours/claims/"
-    logs_in, refreshes = "/ours/login/", "/ours/refresh/"
-    middleware = ("rotating_sessions.middleware.RotatingSessionMiddleware",)
-
-
-class _OursUser(_Ours):
-    name = "rotating_sessions, user"
-    asks = "/ours/user/"
-    refreshes, stores = "", False
-
-
-class _OursDrf(_Ours):
-    name = "rotating_sessions, DRF, user"
-    floor = "no authentication, DRF"
-    asks = "/ours/drf/"
-    refreshes, stores = "", False
-
-
-class _SimpleJwt(Contender):
-    name = "simplejwt, stateless"
-    asks = "/simplejwt/stateless/"
-    logs_in, refreshes = "/simplejwt/login/", "/simplejwt/refresh/"
-
-
-class _SimpleJwtUser(_SimpleJwt):
-    name = "simplejwt, user"
-    asks = "/simplejwt/user/"
-    refreshes, stores = "", False
-
-
-class _Sessions(Contender):
-    floor = "no authentication, Django"
-    asks = "/django/user/"
-    logs_in = "/django/login/"
-    middleware = _SESSIONS
-
-    def __init__(self, engine: str) -> None:
-        self.name = f"Django sessions, {engine}"
-        self.settings = {"SESSION_ENGINE": f"django.contrib.sessions.backends.{engine}"}
-        super().__init__()
-
-    def read(self, response: HttpResponseBase) -> Tokens:
-        return Tokens(access=response.cookies["sessionid"].value)
-
-    def ask(self, tokens: Tokens) -> Call:
-        return get(self.asks, {"Cookie": f"sessionid={tokens.access}"})
-
-
-def list_contenders() -> list[Contender]:
-    """Return all contenders, the floors first."""
-    return [
-        _Django(),
-        _Drf(),
-        _Ours(),
-        _OursUser(),
-        _OursDrf(),
-        _SimpleJwt(),
-        _SimpleJwtUser(),
-        *map(_Sessions, ("db", "cached_db", "signed_cookies")),
-    ]

@@ -25,7 +25,7 @@ def measure_growth(
 ) -> dict[str, dict[int, int]]:
     """Return the bytes of a session of each contender after so many refreshes."""
     return {
-        each.name: {count: _measure(each, count) for count in refreshes}
+        each.stores: {count: _measure(each, count) for count in refreshes}
         for each in contenders
         if each.stores
     }

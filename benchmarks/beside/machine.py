@@ -19,6 +19,9 @@ _DISTRIBUTIONS = (
     "djangorestframework",
     "PyJWT",
     "djangorestframework-simplejwt",
+    "django-allauth",
+    "django-oauth-toolkit",
+    "django-rest-knox",
 )
 
 

@@ -62,6 +62,9 @@ class Turns:
         for _ in range(2):
             tokens = self.contender.refreshed(tokens)
         self._time(REPLAY, self.contender.replay(stolen))
+        is_over = self.contender.detects_theft
+        then = self.contender.replay if is_over else self.contender.refresh
+        self.contender.send(then(tokens))
 
     def _ask(self, operation: str, tokens: Tokens) -> None:
         answer = self._time(operation, self.contender.ask(tokens))

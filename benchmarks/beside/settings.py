@@ -35,6 +35,11 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "rest_framework",
+    "allauth",
+    "allauth.account",
+    "allauth.headless",
+    "knox",
+    "oauth2_provider",
     "rest_framework_simplejwt.token_blacklist",
     "rotating_sessions",
 ]
@@ -60,3 +65,12 @@ ROTATING_SESSIONS = {
     "SESSION_LIMIT": None,
 }
 SIMPLE_JWT = {"BLACKLIST_AFTER_ROTATION": True, "ROTATE_REFRESH_TOKENS": True}
+
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_RATE_LIMITS = False
+HEADLESS_JWT_ALGORITHM = "HS256"
+HEADLESS_ONLY = True
+HEADLESS_TOKEN_STRATEGY = "allauth.headless.tokens.strategies.jwt.JWTTokenStrategy"  # noqa: S105 - no password
+# Each contender has middleware of its own; allauth refuses to start without this.
+MIDDLEWARE = ["allauth.account.middleware.AccountMiddleware"]
+OAUTH2_PROVIDER = {"REFRESH_TOKEN_REUSE_PROTECTION": True}

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import quantiles
 
+from benchmarks.beside.contenders import Contender
 from benchmarks.beside.measuring import OPERATIONS, REFRESH, REPLAY, Turns
 
 __all__ = ["Row", "build_rows", "format_rows"]
@@ -68,7 +69,7 @@ def _compare(operation: str, turns: Sequence[Turns]) -> Iterator[Row]:
         over = middle - floors[name]
         yield Row(
             operation=operation,
-            contender="one UPDATE" if is_write and name == _WRITE else name,
+            contender=_label(operation, each.contender),
             median=middle,
             quartiles=(low, high),
             samples=len(each.microseconds[operation]),
@@ -77,6 +78,14 @@ def _compare(operation: str, turns: Sequence[Turns]) -> Iterator[Row]:
             to_floor=middle / floors[name],
             to_us=(middle if is_write else over) / ours,
         )
+
+
+def _label(operation: str, contender: Contender) -> str:
+    """Return who it was, of a refresh by what is written."""
+    if operation not in {REFRESH, REPLAY}:
+        return contender.name
+    ends = operation == REPLAY and contender.detects_theft
+    return (contender.stores or "one UPDATE") + (", ends the session" if ends else "")
 
 
 def _format(row: Row) -> str:

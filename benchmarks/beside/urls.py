@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from allauth.headless.contrib.rest_framework.authentication import (
+    JWTTokenAuthentication,
+)
 from django.urls import include, path
+from knox.auth import TokenAuthentication
+from oauth2_provider.contrib.rest_framework import OAuth2Authentication
+from oauth2_provider.views import TokenView
 from rest_framework_simplejwt.authentication import (
     JWTAuthentication,
     JWTStatelessUserAuthentication,
@@ -10,6 +16,7 @@ from rest_framework_simplejwt.authentication import (
 from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
 
 from benchmarks.beside.views import (
+    SubjectView,
     WhoView,
     log_in_to_django,
     nobody,
@@ -36,6 +43,15 @@ urlpatterns = [
     path("simplejwt/refresh/", TokenRefreshView.as_view()),
     path("simplejwt/stateless/", _drf(JWTStatelessUserAuthentication)),
     path("simplejwt/user/", _drf(JWTAuthentication)),
+    path("allauth/", include("allauth.headless.urls")),
+    path(
+        "allauth/claims/",
+        SubjectView.as_view(authentication_classes=[JWTTokenAuthentication]),
+    ),
+    path("allauth/user/", _drf(JWTTokenAuthentication)),
+    path("knox/user/", _drf(TokenAuthentication)),
+    path("oauth/token/", TokenView.as_view()),
+    path("oauth/user/", _drf(OAuth2Authentication)),
     path("django/login/", log_in_to_django),
     path("django/user/", who_by_user),
 ]

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 __all__ = [
+    "SubjectView",
     "WhoView",
     "log_in_to_django",
     "nobody",
@@ -29,6 +30,14 @@ class WhoView(APIView):
     def get(self, request: Request) -> HttpResponse:
         """Answer who asks."""
         return _answer(request.user.pk)
+
+
+class SubjectView(WhoView):
+    """The view in DRF, that reads no more than the claims."""
+
+    def get(self, request: Request) -> HttpResponse:
+        """Answer who asks."""
+        return _answer(request.auth["sub"])
 
 
 def nobody(_request: HttpRequest) -> HttpResponse:
