@@ -22,6 +22,7 @@ _DISTRIBUTIONS = (
     "django-allauth",
     "django-oauth-toolkit",
     "django-rest-knox",
+    "supertokens-python",
 )
 
 

@@ -12,6 +12,7 @@ from oauth2_provider.models import get_application_model
 
 from benchmarks.beside.application import Call, get
 from benchmarks.beside.contenders import Contender, Tokens
+from benchmarks.beside.supertokens import mint_access, start_supertokens
 
 __all__ = ["list_contenders"]
 
@@ -100,6 +101,19 @@ class _Sessions(Contender):
         return get(self.asks, {"Cookie": f"sessionid={tokens.access}"})
 
 
+class _SuperTokens(Contender):
+    name = "supertokens-python, local verify"
+    floor = "no authentication, Django"
+    asks = "/supertokens/claims/"
+
+    def __init__(self) -> None:
+        super().__init__()
+        start_supertokens()
+
+    def log_in(self) -> Tokens:
+        return Tokens(access=mint_access())
+
+
 class _Knox(Contender):
     name = stores = "knox"
     asks = "/knox/user/"
@@ -179,6 +193,7 @@ def list_contenders() -> list[Contender]:
         _SimpleJwtUser(),
         _Allauth(),
         _AllauthUser(),
+        _SuperTokens(),
         _Knox(),
         _OAuthToolkit(),
         *map(_Sessions, ("db", "cached_db", "signed_cookies")),

@@ -22,6 +22,7 @@ from benchmarks.beside.views import (
     nobody,
     update_one_row,
     who_by_claims,
+    who_by_supertokens,
     who_by_user,
 )
 from rotating_sessions.authentication import RotatingSessionAuthentication
@@ -52,6 +53,7 @@ urlpatterns = [
     path("knox/user/", _drf(TokenAuthentication)),
     path("oauth/token/", TokenView.as_view()),
     path("oauth/user/", _drf(OAuth2Authentication)),
+    path("supertokens/claims/", who_by_supertokens),
     path("django/login/", log_in_to_django),
     path("django/user/", who_by_user),
 ]

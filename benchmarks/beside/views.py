@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.request import Request
 from rest_framework.views import APIView
+from supertokens_python.recipe.session.framework.django.syncio import verify_session
 
 __all__ = [
     "SubjectView",
@@ -18,6 +19,7 @@ __all__ = [
     "nobody",
     "update_one_row",
     "who_by_claims",
+    "who_by_supertokens",
     "who_by_user",
 ]
 
@@ -48,6 +50,12 @@ def nobody(_request: HttpRequest) -> HttpResponse:
 def who_by_claims(request: HttpRequest) -> HttpResponse:
     """Answer who asks, as the token says."""
     return _answer(request.session_family.user_pk)
+
+
+@verify_session()
+def who_by_supertokens(request: HttpRequest) -> HttpResponse:
+    """Answer who asks, as supertokens-python says."""
+    return _answer(request.supertokens.get_user_id())
 
 
 def who_by_user(request: HttpRequest) -> HttpResponse:
