@@ -21,10 +21,9 @@ import django
 os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.beside.settings"
 django.setup()
 
-from django.contrib.auth import get_user_model  # noqa: E402 - once Django is set up
-from django.db import connection  # noqa: E402
+from django.db import connection  # noqa: E402 - once Django is set up
 
-from benchmarks.beside.contenders import PASSWORD, USERNAME  # noqa: E402
+from benchmarks.beside.contenders import create_users  # noqa: E402
 from benchmarks.beside.growth import format_growth, measure_growth  # noqa: E402
 from benchmarks.beside.machine import describe_surroundings  # noqa: E402
 from benchmarks.beside.measuring import measure  # noqa: E402
@@ -36,7 +35,7 @@ def main() -> None:
     """Measure, and print what came of it."""
     options = _read_options()
     with _database():
-        get_user_model().objects.create_user(USERNAME, password=PASSWORD)
+        create_users()
         surroundings = describe_surroundings()
         contenders = list_contenders()
         rows = build_rows(measure(contenders, options.rounds))

@@ -5,21 +5,34 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.hashers import make_password
 from django.http import HttpResponseBase
 
 from benchmarks.beside.application import Application, Call, get, post
 
 __all__ = [
-    "PASSWORD",
-    "USERNAME",
     "Contender",
     "Tokens",
     "WrongAnswer",
+    "create_users",
 ]
 
-USERNAME, PASSWORD = "ada", "difference-engine"
+_PASSWORD = "difference-engine"  # noqa: S105 - of nobody
+# Enough that no user has many sessions: some contenders read all that a user has.
+_USERS = 1000
+
+
+def create_users() -> None:
+    """Create those who log in."""
+    users, password = get_user_model(), make_password(_PASSWORD)
+    users.objects.bulk_create(
+        users(username=f"user{number}", password=password) for number in range(_USERS)
+    )
 
 
 class WrongAnswer(Exception):
@@ -28,8 +41,9 @@ class WrongAnswer(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
-    """What a client holds of its session."""
+    """What a client holds of its session, and whose it is."""
 
+    user_pk: str | None
     access: str
     refresh: str = ""
 
@@ -53,7 +67,6 @@ class Contender:
     middleware: tuple[str, ...] = ()
     settings: Mapping[str, Any] = {}
     is_form = False
-    user: str | None = "1"
     stores = ""
     names = ("access", "refresh")
     scheme = "Bearer"
@@ -62,6 +75,7 @@ class Contender:
 
     def __init__(self) -> None:
         self._application = Application(*self.middleware, **self.settings)
+        self._users = cycle(get_user_model().objects.order_by("pk"))
 
     def send(self, call: Call) -> HttpResponseBase:
         """
@@ -77,8 +91,10 @@ class Contender:
         return response
 
     def log_in(self) -> Tokens:
-        """Begin a session."""
-        return self.read(self.send(self._post(self.logs_in, self.identify(), 200)))
+        """Begin a session of the next user."""
+        user = next(self._users)
+        call = self._post(self.logs_in, self.identify(user), 200)
+        return self.read(self.send(call), str(user.pk))
 
     def ask(self, tokens: Tokens) -> Call:
         """Return a request for the guarded view."""
@@ -90,36 +106,36 @@ class Contender:
 
     def refreshed(self, tokens: Tokens) -> Tokens:
         """Return the successors of the tokens."""
-        return self.read(self.send(self.refresh(tokens)))
+        return self.read(self.send(self.refresh(tokens)), tokens.user_pk)
 
     def replay(self, tokens: Tokens) -> Call:
         """Return the same request by tokens that were superseded."""
         return self._post(self.refreshes, self.prove(tokens), self.refused)
 
-    def read(self, response: HttpResponseBase) -> Tokens:
-        """Return the tokens that an answer brings."""
+    def read(self, response: HttpResponseBase, user_pk: str | None) -> Tokens:
+        """Return the tokens that an answer brings a user."""
         body = self.read_body(response)
         access, refresh = self.names
-        return Tokens(access=body[access], refresh=body[refresh])
+        return Tokens(user_pk=user_pk, access=body[access], refresh=body[refresh])
 
-    def verify(self, response: HttpResponseBase) -> None:
+    def verify(self, response: HttpResponseBase, tokens: Tokens) -> None:
         """
-        Make sure that the view saw the user.
+        Make sure that the view saw whose tokens they are.
 
         Raises:
             WrongAnswer: It saw another, or none.
         """
-        user = json.loads(response.content)["user"]
-        if user != self.user:
-            raise WrongAnswer(f"{self.name} takes the user for {user}")
+        seen = json.loads(response.content)["user"]
+        if seen != tokens.user_pk:
+            raise WrongAnswer(f"{self.name} takes {tokens.user_pk} for {seen}")
 
     def read_body(self, response: HttpResponseBase) -> Mapping[str, Any]:
         """Return what an answer holds, the tokens among it."""
         return json.loads(response.content)
 
-    def identify(self) -> Mapping[str, str]:
+    def identify(self, user: AbstractBaseUser) -> Mapping[str, str]:
         """Return what a login takes."""
-        return {"username": USERNAME, "password": PASSWORD}
+        return {"username": user.get_username(), "password": _PASSWORD}
 
     def prove(self, tokens: Tokens) -> Mapping[str, str]:
         """Return what a refresh takes."""

@@ -48,7 +48,7 @@ class Turns:
             self._ask(REPEATED, tokens)
         if self.contender.refreshes:
             answer = self._time(REFRESH, self.contender.refresh(tokens))
-            tokens = self.contender.read(answer)
+            tokens = self.contender.read(answer, tokens.user_pk)
         else:
             tokens = self.contender.log_in()
         self._ask(FIRST, tokens)
@@ -68,7 +68,7 @@ class Turns:
 
     def _ask(self, operation: str, tokens: Tokens) -> None:
         answer = self._time(operation, self.contender.ask(tokens))
-        self.contender.verify(answer)
+        self.contender.verify(answer, tokens)
 
     def _time(self, operation: str, call: Call) -> HttpResponseBase:
         executed, began = self._executed, perf_counter_ns()

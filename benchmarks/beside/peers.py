@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpResponseBase
 from knox.models import get_token_model
 from oauth2_provider.models import get_application_model
@@ -24,10 +24,8 @@ _SESSIONS = (
 
 
 class _Floor(Contender):
-    user = None
-
     def log_in(self) -> Tokens:
-        return Tokens(access="none")
+        return Tokens(user_pk=None, access="none")
 
     def ask(self, tokens: Tokens) -> Call:
         return get(self.asks)
@@ -39,8 +37,8 @@ class _Django(_Floor):
     refreshes = "/floor/update/"
     refused = 200
 
-    def read(self, response: HttpResponseBase) -> Tokens:
-        return Tokens(access="none")
+    def read(self, response: HttpResponseBase, user_pk: str | None) -> Tokens:
+        return Tokens(user_pk=None, access="none")
 
 
 class _Drf(_Floor):
@@ -87,6 +85,7 @@ class _Sessions(Contender):
     floor = "no authentication, Django"
     asks = "/django/user/"
     logs_in = "/django/login/"
+    is_form = True
     middleware = _SESSIONS
 
     def __init__(self, engine: str) -> None:
@@ -94,8 +93,8 @@ class _Sessions(Contender):
         self.settings = {"SESSION_ENGINE": f"django.contrib.sessions.backends.{engine}"}
         super().__init__()
 
-    def read(self, response: HttpResponseBase) -> Tokens:
-        return Tokens(access=response.cookies["sessionid"].value)
+    def read(self, response: HttpResponseBase, user_pk: str | None) -> Tokens:
+        return Tokens(user_pk=user_pk, access=response.cookies["sessionid"].value)
 
     def ask(self, tokens: Tokens) -> Call:
         return get(self.asks, {"Cookie": f"sessionid={tokens.access}"})
@@ -111,7 +110,8 @@ class _SuperTokens(Contender):
         start_supertokens()
 
     def log_in(self) -> Tokens:
-        return Tokens(access=mint_access())
+        user_pk = str(next(self._users).pk)
+        return Tokens(user_pk=user_pk, access=mint_access(user_pk))
 
 
 class _Knox(Contender):
@@ -121,9 +121,9 @@ class _Knox(Contender):
 
     def log_in(self) -> Tokens:
         """Create a token, as its LoginView does, which asks for another login first."""
-        user = get_user_model().objects.get()
+        user = next(self._users)
         _, token = get_token_model().objects.create(user)
-        return Tokens(access=token)
+        return Tokens(user_pk=str(user.pk), access=token)
 
 
 class _OAuthToolkit(Contender):
@@ -150,11 +150,11 @@ class _OAuthToolkit(Contender):
             **super().prove(tokens),
         }
 
-    def identify(self) -> Mapping[str, str]:
+    def identify(self, user: AbstractBaseUser) -> Mapping[str, str]:
         return {
             "grant_type": "password",
             "client_id": self._client_id,
-            **super().identify(),
+            **super().identify(user),
         }
 
 

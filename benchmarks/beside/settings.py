@@ -59,10 +59,9 @@ USE_TZ = True
 ROTATING_SESSIONS = {
     # So that each refresh rotates, and each superseded token is a stolen one.
     "GRACE_PERIOD": timedelta(milliseconds=1),
-    # No contender throttles, and one user has all the sessions.
+    # No contender throttles.
     "LOGIN_RATE": None,
     "REFRESH_RATE": None,
-    "SESSION_LIMIT": None,
 }
 SIMPLE_JWT = {"BLACKLIST_AFTER_ROTATION": True, "ROTATE_REFRESH_TOKENS": True}
 

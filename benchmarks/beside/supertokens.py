@@ -45,12 +45,12 @@ def start_supertokens() -> None:
     session.jwks.cached_keys = CachedKeys([key], _HOUR * 24)
 
 
-def mint_access() -> str:
+def mint_access(user_pk: str) -> str:
     """Return an access token as the core's fifth version has them."""
     now = int(time())
     payload = {
-        "sub": "1",
-        "rsub": "1",
+        "sub": user_pk,
+        "rsub": user_pk,
         "tId": "public",
         "iat": now,
         "exp": now + _HOUR,

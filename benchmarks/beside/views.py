@@ -66,7 +66,8 @@ def who_by_user(request: HttpRequest) -> HttpResponse:
 @csrf_exempt
 def log_in_to_django(request: HttpRequest) -> HttpResponse:
     """Begin one of Django's own sessions."""
-    login(request, _users().get(), "django.contrib.auth.backends.ModelBackend")
+    user = _users().get_by_natural_key(request.POST["username"])
+    login(request, user, "django.contrib.auth.backends.ModelBackend")
     return _answer(request.user.pk)
 
 
