@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import json
 import os
-from argparse import ArgumentParser, FileType, Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 
 import django
 
@@ -51,12 +52,14 @@ def main() -> None:
             "rows": [asdict(row) for row in rows],
             "bytes": growth,
         }
-        json.dump(figures, options.json, indent=2)
+        options.json.write_text(json.dumps(figures, indent=2))
 
 
 def _read_options() -> Namespace:
     parser = ArgumentParser(prog="benchmarks.beside")
-    parser.add_argument("--rounds", type=int, default=100, help="turns of each")
+    parser.add_argument(
+        "--rounds", type=int, default=100, help="turns of each, at least 2"
+    )
     parser.add_argument(
         "--refreshes",
         type=int,
@@ -64,7 +67,7 @@ def _read_options() -> Namespace:
         default=[10, 100],
         help="of a session, before its bytes are counted",
     )
-    parser.add_argument("--json", type=FileType("w"), help="write the figures there")
+    parser.add_argument("--json", type=Path, help="write the figures there")
     return parser.parse_args()
 
 

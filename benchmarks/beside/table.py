@@ -21,6 +21,12 @@ _HEAD = (
     "| ÷ floor | ÷ us |\n|---|---|--:|--:|--:|--:|--:|--:|"
 )
 
+_LEGEND = (
+    "The floor is the same request with no authentication, and for what writes one\n"
+    "UPDATE. ÷ floor: of the whole. ÷ us: of what a request takes over the floor, and\n"
+    "of the whole of a refresh or replay."
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
@@ -48,8 +54,8 @@ def build_rows(turns: Sequence[Turns]) -> list[Row]:
 
 
 def format_rows(rows: Sequence[Row]) -> str:
-    """Return the rows as a table in Markdown."""
-    return "\n".join((_HEAD, *map(_format, rows)))
+    """Return the rows as a table in Markdown, and how to read it."""
+    return "\n".join((_HEAD, *map(_format, rows), "", _LEGEND))
 
 
 def _compare(operation: str, turns: Sequence[Turns]) -> Iterator[Row]:
