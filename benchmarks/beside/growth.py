@@ -16,8 +16,8 @@ SELECT sum(pg_total_relation_size(oid)) FROM pg_class
 WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
 """
 
-# A page more or less is little beside as many refreshes.
-_REFRESHES = 1000
+# A page more or less is little beside as many logins and refreshes.
+_WRITES = 2000
 
 
 def measure_growth(
@@ -47,10 +47,12 @@ def format_growth(growth: Mapping[str, Mapping[int, int]]) -> str:
 
 
 def _measure(contender: Contender, refreshes: int) -> int:
-    sessions = max(10, _REFRESHES // refreshes)
+    if not contender.refreshes:
+        refreshes = 0
+    sessions = max(10, _WRITES // (refreshes + 1))
     before = _read_size()
     held = [contender.log_in() for _ in range(sessions)]
-    for _ in range(refreshes if contender.refreshes else 0):
+    for _ in range(refreshes):
         held = [contender.refreshed(tokens) for tokens in held]
     return round((_read_size() - before) / sessions)
 
