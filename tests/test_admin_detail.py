@@ -219,7 +219,7 @@ def test_cell_of_the_file_is_no_formula(first):
     assert row["device"].startswith("'") is (first not in "\t\r")
 
 
-@pytest.mark.parametrize("separator", [";", "; ", "\t"])
+@pytest.mark.parametrize("separator", [";", "; ", "\t", ';"', '; ""'])
 def test_cell_within_a_cell_is_no_formula(separator):
     """AD-08: Nor is it one for a spreadsheet that separates cells by something else."""
     family = SessionFamilyFactory.create(generation=0)

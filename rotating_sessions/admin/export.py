@@ -26,7 +26,7 @@ _HEADER = [
 ]
 # A spreadsheet takes a cell that begins so for a formula, and a client chooses what its
 # user agent holds. Where a comma is in decimals, a semicolon begins another cell.
-_FORMULA = re.compile(r"^(?=[=+\-@\t\r])|(?<=[;\t])(?=\s*[=+\-@])")
+_FORMULA = re.compile(r"^(?=[=+\-@\t\r])|(?<=[;\t])(?=[\s\"]*[=+\-@])")
 
 
 def export_timeline(
