@@ -86,7 +86,8 @@ def _as_rows(found: Statistics) -> Iterator[tuple[str, str]]:
         yield f"  {transport}", _number(count)
     yield "Users with a live session", _number(found.users)
     yield f"In the last {found.window // _HOUR} hour(s)", ""
-    yield "  refreshes per hour", f"{found.refreshes_per_hour:,.1f}"
+    yield "  refreshes", _number(found.refreshes)
+    yield "    per hour", f"{found.refreshes_per_hour:,.1f}"
     yield "  reuse detected", _number(found.reuse_detected)
     yield "  revoked", _number(sum(found.revoked.values()))
     for reason, count in found.revoked.items():
