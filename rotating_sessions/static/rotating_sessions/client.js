@@ -12,6 +12,7 @@ const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS", "TRACE"]);
 const ENDINGS = new Set(["invalid_token", "not_authenticated", "session_ended"]);
 const readCode = async (response) =>
   response.status === 401 ? (await response.clone().json().catch(() => null))?.code : null;
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const readCsrfCookie = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1];
 
 export class SessionClient extends EventTarget {
@@ -24,11 +25,8 @@ export class SessionClient extends EventTarget {
   #flights = new Map(); // what shall be replaced -> the refresh that is under way
 
   constructor({
-    url = "/auth/",
-    transport = "cookie",
-    timeout = 25_000,
-    csrfToken = readCsrfCookie,
-    storage = null,
+    url = "/auth/", transport = "cookie", timeout = 25_000,
+    csrfToken = readCsrfCookie, storage = null,
   } = {}) {
     super();
     this.#url = new URL(url, location.href);
@@ -137,7 +135,8 @@ export class SessionClient extends EventTarget {
   }
 
   async #refreshUnlessDone(held) {
-    // Another tab may have refreshed while this one waited for its turn.
+    // Another tab may have refreshed meanwhile, and its news be slower than the lock.
+    await pause(50);
     if (held !== (await this.#held())) return null;
     this.#dueAt = Infinity;
     const refresh = await this.#read("refresh");
@@ -149,7 +148,7 @@ export class SessionClient extends EventTarget {
     let answer = await present().catch(() => null);
     const patience = retryAfter(answer, Math.min(1_000, this.#timeout));
     if (patience <= this.#timeout) {
-      await new Promise((resolve) => setTimeout(resolve, patience));
+      await pause(patience);
       answer = await present();
     }
     if (answer.status === 401) await this.#end(await readCode(answer));
