@@ -37,6 +37,36 @@ def test_list_shows_sessions(user):
     assert f">{last_refresh}<" in html
 
 
+@pytest.mark.parametrize(
+    "page",
+    ["", "?q=user", "?state=live", *("{}/change/", "{}/revoke/", "{}/timeline.csv")],
+)
+def test_staff_see_what_was_written(settings, page):
+    """DB-03: No page about sessions reads them from a replica, which may be behind."""
+    family = SessionFamilyFactory.create()
+    browser = staff(VIEW, REVOKE)
+    settings.DATABASE_ROUTERS = ["tests.routers.ReplicaOfSessions"]
+
+    response = browser.get(f"{LIST}{page.format(family.pk)}")
+
+    assert response.status_code == 200
+    assert response.getvalue()
+
+
+@pytest.mark.parametrize("action", ["revoke_selected", "revoke_users_of_selected"])
+def test_staff_end_what_was_written(settings, action):
+    """DB-03: An action selects sessions where they are written, in no replica."""
+    family = SessionFamilyFactory.create()
+    browser = staff(VIEW, REVOKE)
+    settings.DATABASE_ROUTERS = ["tests.routers.ReplicaOfSessions"]
+    form = {"action": action, "_selected_action": [str(family.pk)], "post": "yes"}
+
+    response = browser.post(LIST, form)
+
+    assert response.status_code == 302
+    assert SessionFamily.objects.using("default").get().revoked_reason == "staff"
+
+
 def spellings(secret: bytes) -> set[str]:
     """Return the ways in which bytes are written out."""
     texts = {secret.hex(), secret.hex().upper(), repr(secret)[2:-1], str(list(secret))}

@@ -979,17 +979,7 @@ def test_replay_costs_the_same_at_any_age(first, clock, age):
     assert verbs == {"SELECT": 1, "UPDATE": 2}
 
 
-class OneWriter:
-    """A router that has no replica to read from."""
-
-    def db_for_read(self, model: type, **hints: Any) -> str:
-        return "replica-that-nobody-may-ask"
-
-    def db_for_write(self, model: type, **hints: Any) -> str:
-        return "default"
-
-
-@override_settings(DATABASE_ROUTERS=["tests.test_services_refresh.OneWriter"])
+@override_settings(DATABASE_ROUTERS=["tests.routers.EveryReplica"])
 def test_authority_is_read_where_it_is_written(rf, clock):
     """DB-03, I-15: Login, refresh, use and replay never read from another database."""
     user = UserFactory.build(pk=1)

@@ -147,6 +147,16 @@ def test_form_is_not_replayed_from_early_data(browser, name):
     assert not touches_cookies(response)
 
 
+@pytest.mark.parametrize("name", SHOWN)
+def test_page_shows_what_was_written(browser, settings, name):
+    """DB-03: No page reads sessions from a replica, which may be behind."""
+    settings.DATABASE_ROUTERS = ["tests.routers.ReplicaOfSessions"]
+
+    response = browser.get(PATHS[name])
+
+    assert response.status_code == 200
+
+
 @pytest.mark.parametrize("charset", ["utf-7", "unicode_escape", "utf-16"])
 @pytest.mark.parametrize("name", SHOWN)
 def test_address_in_another_charset_is_refused(browser, name, charset):

@@ -76,10 +76,9 @@ def revoke_users_of_selected(
     queryset: QuerySet[SessionFamily],
 ) -> HttpResponse | None:
     """End all live sessions of whoever has one among the selected."""
-    users = get_user_model()._default_manager.filter(  # noqa: SLF001 - as Django's own
-        pk__in=queryset.order_by().values("user")
-    )
-    return _revoke_users(model_admin, request, users)
+    users = get_user_model()._default_manager.using(queryset.db)  # noqa: SLF001 - as Django's own
+    selected = users.filter(pk__in=queryset.order_by().values("user"))
+    return _revoke_users(model_admin, request, selected)
 
 
 @admin.action(

@@ -28,7 +28,7 @@ from rotating_sessions.admin.revoking import (
 )
 from rotating_sessions.clients import describe_network
 from rotating_sessions.models import SessionFamily
-from rotating_sessions.services import find_sessions
+from rotating_sessions.services import find_sessions, write_database
 from rotating_sessions.timeline import State, state_of
 
 __all__ = ["SessionFamilyAdmin"]
@@ -116,8 +116,9 @@ class SessionFamilyAdmin(_ReadOnly, SessionPages):
         return not hidden and super().lookup_allowed(lookup, value, request)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SessionFamily]:
-        """Return the sessions with their users: each page shows those."""
-        return super().get_queryset(request).select_related("user")
+        """Return the sessions with their users, from where they are written."""
+        rows = super().get_queryset(request).using(write_database())
+        return rows.select_related("user")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type:
         """Return the list that stays quick."""
