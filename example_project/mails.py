@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from rotating_sessions.clients import describe_network, translate_device
 from rotating_sessions.models import SessionFamily
+from rotating_sessions.services import write_database
 from rotating_sessions.signals import refresh_token_reused, session_started
 
 try:
@@ -50,7 +51,8 @@ def on_theft(*, family_id: UUID, **kwargs: Any) -> None:
 @task
 def send_new_device(family_id: str, user_pk: str) -> None:
     """Send the mail, unless it is the first session that the user ever had."""
-    others = SessionFamily.objects.filter(user_pk=user_pk).exclude(pk=family_id)
+    families = SessionFamily.objects.using(write_database())
+    others = families.filter(user_pk=user_pk).exclude(pk=family_id)
     if others.exists():
         _send(family_id, "new_device", "created_at")
 
@@ -62,8 +64,9 @@ def send_theft(family_id: str) -> None:
 
 
 def _send(family_id: str, kind: str, moment: str) -> None:
-    families = SessionFamily.objects.select_related("user")
-    family = families.filter(pk=family_id).first()
+    # A replica may not know yet what has just been committed.
+    families = SessionFamily.objects.using(write_database())
+    family = families.select_related("user").filter(pk=family_id).first()
     if family is None or family.user is None or not family.user.email:
         return
     with translation.override(_language_of(family.user)):
