@@ -12,8 +12,6 @@ import os
 import resource
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import django
 
@@ -21,10 +19,10 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.settings"
 django.setup()
 
 from django.core.management import call_command  # noqa: E402 - once Django is set up
-from django.db import connection  # noqa: E402
 
 from benchmarks.filling import fill_ours, fill_theirs, fill_users  # noqa: E402
 from benchmarks.live import LiveSession, describe_latency  # noqa: E402
+from benchmarks.scratch import scratch_database  # noqa: E402
 from rotating_sessions.services import PurgeCount, purge_sessions  # noqa: E402
 
 _ALONE = 5  # seconds
@@ -39,7 +37,7 @@ def main() -> None:
     print(
         f"{options.sessions} ended and {live} live sessions, {gone} refreshes to purge"
     )
-    with _database():
+    with scratch_database():
         fill_users()
         fill_ours(**sizes)
         ours = _measure_ours()
@@ -55,16 +53,6 @@ def _read_options() -> Namespace:
     parser.add_argument("--sessions", type=int, default=20_000, help="ended sessions")
     parser.add_argument("--refreshes", type=int, default=20, help="of each session")
     return parser.parse_args()
-
-
-@contextmanager
-def _database() -> Iterator[None]:
-    name = connection.settings_dict["NAME"]
-    connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
-    try:
-        yield
-    finally:
-        connection.creation.destroy_test_db(name, verbosity=0)
 
 
 def _measure_ours() -> float:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -40,6 +42,20 @@ def total(**options: Any) -> PurgeCount:
 def families(count: int, **fields: Any) -> list[SessionFamily]:
     # As of the clock of the test, which the factory does not know.
     return SessionFamilyFactory.create_batch(count, now=timezone.now(), **fields)
+
+
+@contextmanager
+def aborted(verb: str, *, times: int) -> Iterator[None]:
+    """Let the database abort such statements, as if for another transaction's sake."""
+    aborts = [OperationalError(1213, "Deadlock found") for _ in range(times)]
+
+    def contend(execute: Any, sql: str, *args: Any) -> Any:
+        if aborts and sql.startswith(verb):
+            raise aborts.pop()
+        return execute(sql, *args)
+
+    with connection.execute_wrapper(contend):
+        yield
 
 
 # What goes.
@@ -473,14 +489,8 @@ def test_batch_that_is_in_the_way_of_others_is_left_to_the_next_run(clock, monke
     """A batch aborted for others' sake at every try is skipped; the rest is purged."""
     monkeypatch.setattr(time, "sleep", lambda _seconds: None)
     families(5, revoked_at=clock.now - 31 * DAY)
-    aborts = [OperationalError(1213, "Deadlock found") for _ in range(4)]
 
-    def contend(execute: Any, sql: str, *args: Any) -> Any:
-        if aborts and sql.startswith("DELETE"):
-            raise aborts.pop()
-        return execute(sql, *args)
-
-    with connection.execute_wrapper(contend):
+    with aborted("DELETE", times=4):
         counts = list(purge_sessions(batch_size=2))
 
     assert counts == [
@@ -498,14 +508,8 @@ def test_reading_what_to_purge_is_tried_again(clock, monkeypatch):
     """At a strict isolation level a mere read may be aborted, and is made again."""
     monkeypatch.setattr(time, "sleep", lambda _seconds: None)
     families(2, revoked_at=clock.now - 31 * DAY)
-    aborts = [OperationalError(1213, "Deadlock found") for _ in range(3)]
 
-    def contend(execute: Any, sql: str, *args: Any) -> Any:
-        if aborts and sql.startswith("SELECT"):
-            raise aborts.pop()
-        return execute(sql, *args)
-
-    with connection.execute_wrapper(contend):
+    with aborted("SELECT", times=3):
         count = total()
 
     assert count == PurgeCount(families=2)

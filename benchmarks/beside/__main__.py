@@ -12,8 +12,6 @@ from __future__ import annotations
 import json
 import os
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,20 +20,19 @@ import django
 os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.beside.settings"
 django.setup()
 
-from django.db import connection  # noqa: E402 - once Django is set up
-
-from benchmarks.beside.contenders import create_users  # noqa: E402
+from benchmarks.beside.contenders import create_users  # noqa: E402 - once Django is set up
 from benchmarks.beside.growth import format_growth, measure_growth  # noqa: E402
 from benchmarks.beside.machine import describe_surroundings  # noqa: E402
 from benchmarks.beside.measuring import measure  # noqa: E402
 from benchmarks.beside.peers import list_contenders  # noqa: E402
 from benchmarks.beside.table import build_rows, format_rows  # noqa: E402
+from benchmarks.scratch import scratch_database  # noqa: E402
 
 
 def main() -> None:
     """Measure, and print what came of it."""
     options = _read_options()
-    with _database():
+    with scratch_database():
         create_users()
         surroundings = describe_surroundings()
         contenders = list_contenders()
@@ -69,16 +66,6 @@ def _read_options() -> Namespace:
     )
     parser.add_argument("--json", type=Path, help="write the figures there")
     return parser.parse_args()
-
-
-@contextmanager
-def _database() -> Iterator[None]:
-    name = connection.settings_dict["NAME"]
-    connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
-    try:
-        yield
-    finally:
-        connection.creation.destroy_test_db(name, verbosity=0)
 
 
 if __name__ == "__main__":

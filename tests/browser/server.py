@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -16,8 +15,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.browser.scenery import HOST
+from tests.load.server import ServerFailed, stop
 
-__all__ = ["ServerFailed", "serve"]
+__all__ = ["serve"]
 
 _ROOT = Path(__file__).parents[2]
 _COMMAND = (
@@ -28,11 +28,6 @@ _COMMAND = (
     "tests.browser.site:application",
 )
 _START_TIMEOUT = 60  # seconds, on a busy machine
-_STOP_TIMEOUT = 10  # seconds
-
-
-class ServerFailed(Exception):
-    """The server did not start, or complained: the message says of what."""
 
 
 @contextmanager
@@ -64,7 +59,7 @@ def serve(
             _await(port, process, log)
             yield f"http://{HOST}:{port}"
         finally:
-            _stop(process)
+            stop(process)
         if faults := log.read_text(errors="replace"):
             raise ServerFailed(f"The server complained:\n{faults}")
 
@@ -100,13 +95,3 @@ def _await(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
         except OSError:
             continue
     raise ServerFailed(f"It does not answer. It wrote:\n{log.read_text()}")
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(_STOP_TIMEOUT)
-    except subprocess.TimeoutExpired:
-        # The session that it leads is its workers.
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 from tests.load.scenery import HOST
 
-__all__ = ["Server", "ServerFailed", "serve"]
+__all__ = ["Server", "ServerFailed", "serve", "stop"]
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _THREADS = 4  # in each worker
@@ -74,7 +74,7 @@ def serve(workers: int) -> Iterator[Server]:
             _await(server)
             yield server
         finally:
-            _stop(process)
+            stop(process)
 
 
 def _start(descriptor: int, workers: int, log: Path) -> subprocess.Popen[bytes]:
@@ -123,7 +123,8 @@ def _await(server: Server) -> None:
     raise ServerFailed(f"It does not answer. It wrote:\n{server.tail()}")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Stop gunicorn, by force where it does not stop by itself."""
     process.terminate()
     try:
         process.wait(_STOP_TIMEOUT)
