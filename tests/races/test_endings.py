@@ -6,7 +6,7 @@ import threading
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import override_settings
 from django.utils import timezone
 
@@ -159,6 +159,35 @@ def test_purges_at_once_delete_each_row_once(user, attempt):
 
     assert sum(counts, PurgeCount()) == PurgeCount(families=20, tokens=60)
     assert not SessionFamily.objects.exists()
+
+
+@pytest.mark.skipif(
+    not connection.features.has_select_for_update_skip_locked,
+    reason="SQLite locks no row: a purge takes its turn like any writer",
+)
+def test_purge_waits_for_nobody(user):
+    """What others have locked is left to the next run, and the rest is purged."""
+    past = timezone.now() - timedelta(days=31)
+    held, _ = SessionFamilyFactory.create_batch(2, user=user, revoked_at=past)
+    locked, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            SessionFamily.objects.select_for_update().get(pk=held.pk)
+            locked.set()
+            done.wait(timeout=30)
+
+    def purge() -> PurgeCount:
+        locked.wait(timeout=30)
+        try:
+            return sum(purge_sessions(), PurgeCount())
+        finally:
+            done.set()
+
+    _, beside = race(hold, purge)
+
+    assert beside == PurgeCount(families=1)
+    assert sum(purge_sessions(), PurgeCount()) == PurgeCount(families=1)
 
 
 # The user.
