@@ -22,6 +22,7 @@ __all__ = [
     "read_address",
     "read_bound_network",
     "read_client",
+    "read_origin",
     "read_peer",
     "translate_device",
 ]
@@ -65,6 +66,11 @@ class Client:
 def read_bound_network(request: HttpRequest) -> str | None:
     """Return the `bound_network` of the request's client, and read no more of it."""
     return _network(read_address(request.META)) if get_conf().bind_network else None
+
+
+def read_origin(meta: Mapping[str, object]) -> tuple[object, object]:
+    """Return all that `read_address` looks at: the same origin has the same address."""
+    return meta.get("REMOTE_ADDR"), meta.get(_FORWARDED)
 
 
 def read_client(request: HttpRequest) -> Client:

@@ -33,8 +33,8 @@ class _Floor(Contender):
 
 class _Django(_Floor):
     name = floor = "no authentication, Django"
-    asks = "/floor/django/"
-    refreshes = "/floor/update/"
+    asks = "/guarded/nobody/"
+    refreshes = "/update/"
     refused = 200
 
     def read(self, response: HttpResponseBase, user_pk: str | None) -> Tokens:
@@ -43,13 +43,13 @@ class _Django(_Floor):
 
 class _Drf(_Floor):
     name = "no authentication, DRF"
-    asks = "/floor/drf/"
+    asks = "/guarded/nobody-drf/"
 
 
 class _Ours(Contender):
     name = stores = "rotating_sessions"
     floor = "no authentication, Django"
-    asks = "/ours/claims/"
+    asks = "/guarded/ours/"
     logs_in, refreshes = "/ours/login/", "/ours/refresh/"
     detects_theft = True
     middleware = ("rotating_sessions.middleware.RotatingSessionMiddleware",)
@@ -57,33 +57,33 @@ class _Ours(Contender):
 
 class _OursUser(_Ours):
     name = "rotating_sessions, user"
-    asks = "/ours/user/"
+    asks = "/guarded/ours-user/"
     refreshes = stores = ""
 
 
 class _OursDrf(_Ours):
     name = "rotating_sessions, DRF, user"
     floor = "no authentication, DRF"
-    asks = "/ours/drf/"
+    asks = "/guarded/ours-drf/"
     refreshes = stores = ""
 
 
 class _SimpleJwt(Contender):
     name = "simplejwt, stateless"
     stores = "simplejwt with blacklist"
-    asks = "/simplejwt/stateless/"
+    asks = "/guarded/simplejwt/"
     logs_in, refreshes = "/simplejwt/login/", "/simplejwt/refresh/"
 
 
 class _SimpleJwtUser(_SimpleJwt):
     name = "simplejwt, user"
-    asks = "/simplejwt/user/"
+    asks = "/guarded/simplejwt-user/"
     refreshes = stores = ""
 
 
 class _Sessions(Contender):
     floor = "no authentication, Django"
-    asks = "/django/user/"
+    asks = "/guarded/django/"
     logs_in = "/django/login/"
     is_form = True
     middleware = _SESSIONS
@@ -103,7 +103,7 @@ class _Sessions(Contender):
 class _SuperTokens(Contender):
     name = "supertokens-python, local verify"
     floor = "no authentication, Django"
-    asks = "/supertokens/claims/"
+    asks = "/guarded/supertokens/"
 
     def __init__(self) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class _SuperTokens(Contender):
 
 class _Knox(Contender):
     name = stores = "knox"
-    asks = "/knox/user/"
+    asks = "/guarded/knox/"
     scheme = "Token"
 
     def log_in(self) -> Tokens:
@@ -128,7 +128,7 @@ class _Knox(Contender):
 
 class _OAuthToolkit(Contender):
     name = stores = "OAuth Toolkit"
-    asks = "/oauth/user/"
+    asks = "/guarded/oauth/"
     logs_in = refreshes = "/oauth/token/"
     detects_theft = True
     names = ("access_token", "refresh_token")
@@ -161,7 +161,7 @@ class _OAuthToolkit(Contender):
 class _Allauth(Contender):
     name = "allauth headless JWT, stateless"
     stores = "allauth headless JWT"
-    asks = "/allauth/claims/"
+    asks = "/guarded/allauth/"
     logs_in = "/allauth/app/v1/auth/login"
     refreshes = "/allauth/app/v1/tokens/refresh"
     names = ("access_token", "refresh_token")
@@ -177,7 +177,7 @@ class _Allauth(Contender):
 
 class _AllauthUser(_Allauth):
     name = "allauth headless JWT, user"
-    asks = "/allauth/user/"
+    asks = "/guarded/allauth-user/"
     refreshes = stores = ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import cast
 
 from asgiref.sync import sync_to_async
@@ -43,7 +44,9 @@ def enter(request: HttpRequest, visit: Visit) -> HttpResponseBase | None:
     return refuse(visit.refusal)
 
 
-def leave(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+def leave(
+    request: HttpRequest, response: HttpResponseBase, *, exempt: bool
+) -> HttpResponseBase:
     """Clear the cookies of an ended session, and keep caches from mixing people up."""
     # Of the request, because the view may have found out that the session has ended.
     visit = read_visit(request)
@@ -55,7 +58,7 @@ def leave(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         forbid_caching(response)
         if visit.transport == COOKIE and _may_clear(response):
             clear_cookies(response)
-    if not is_exempt(request):
+    if not exempt:
         _vary(response)
     return response
 
@@ -76,24 +79,27 @@ def _may_clear(response: HttpResponseBase) -> bool:
 
 
 def _attach_user(request: HttpRequest) -> None:
-    def read() -> AbstractBaseUser | AnonymousUser:
-        try:
-            row = read_session(request)
-        except Unavailable as error:
-            request.session_failure = error  # type: ignore[attr-defined]
-            raise
-        request.session_failure = None  # type: ignore[attr-defined]
-        return AnonymousUser() if row is None else cast(AbstractBaseUser, row.user)
-
-    user = SimpleLazyObject(read)
-
-    async def auser() -> SimpleLazyObject[AbstractBaseUser | AnonymousUser]:
-        # Evaluated where queries are allowed; the object then holds the user.
-        await sync_to_async(bool)(user)
-        return user
-
+    user = SimpleLazyObject(partial(_read_user, request))
     request.user = user  # type: ignore[assignment]
-    request.auser = auser  # type: ignore[assignment]
+    request.auser = partial(_evaluate, user)  # type: ignore[assignment]
+
+
+def _read_user(request: HttpRequest) -> AbstractBaseUser | AnonymousUser:
+    try:
+        row = read_session(request)
+    except Unavailable as error:
+        request.session_failure = error  # type: ignore[attr-defined]
+        raise
+    request.session_failure = None  # type: ignore[attr-defined]
+    return AnonymousUser() if row is None else cast(AbstractBaseUser, row.user)
+
+
+async def _evaluate(
+    user: SimpleLazyObject[AbstractBaseUser | AnonymousUser],
+) -> SimpleLazyObject[AbstractBaseUser | AnonymousUser]:
+    # Where queries are allowed; the object then holds the user.
+    await sync_to_async(bool)(user)
+    return user
 
 
 def _goes_on(request: HttpRequest, visit: Visit) -> bool:

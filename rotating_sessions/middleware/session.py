@@ -19,7 +19,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 
 from rotating_sessions import revocations
-from rotating_sessions.authentication import Visit, identify
+from rotating_sessions.authentication import NOBODY, Visit, identify
 from rotating_sessions.clients import read_client
 from rotating_sessions.exceptions import SessionEnded, SessionError, Unavailable
 from rotating_sessions.middleware.passage import enter, is_exempt, leave
@@ -61,21 +61,27 @@ class RotatingSessionMiddleware:
         if self._is_async:
             return self._acall(request)
         now = timezone.now()
-        visit = self._identify(request, now)
-        if self._needs_database(visit, now):
+        # Before anything that could fail and be reported.
+        hide_cookies(request)
+        exempt = is_exempt(request)
+        visit = NOBODY if exempt else self._identify(request, now)
+        if visit.family is not None and self._needs_database(visit.family, now):
             visit = self._consult(request, visit)
         response = enter(request, visit) or cast(_Response, self.get_response(request))
-        return leave(request, response)
+        return leave(request, response, exempt=exempt)
 
     async def _acall(self, request: HttpRequest) -> _Response:
         now = timezone.now()
-        visit = self._identify(request, now)
-        if self._needs_database(visit, now):
+        # Before anything that could fail and be reported.
+        hide_cookies(request)
+        exempt = is_exempt(request)
+        visit = NOBODY if exempt else self._identify(request, now)
+        if visit.family is not None and self._needs_database(visit.family, now):
             visit = await sync_to_async(self._consult)(request, visit)
         response = enter(request, visit)
         if response is None:
             response = await cast(Awaitable[_Response], self.get_response(request))
-        return leave(request, response)
+        return leave(request, response, exempt=exempt)
 
     def process_exception(
         self, request: HttpRequest, exception: Exception
@@ -84,19 +90,12 @@ class RotatingSessionMiddleware:
         return refuse(exception) if isinstance(exception, Unavailable) else None
 
     def _identify(self, request: HttpRequest, now: datetime) -> Visit:
-        # Before anything that could fail and be reported.
-        hide_cookies(request)
-        if is_exempt(request):
-            return Visit()
         visit = identify(request, now)
         if visit.claims is not None and revocations.is_revoked(visit.claims.family_id):
             return replace(visit, refusal=SessionEnded())
         return visit
 
-    def _needs_database(self, visit: Visit, now: datetime) -> bool:
-        family = visit.family
-        if family is None:
-            return False
+    def _needs_database(self, family: AccessClaims, now: datetime) -> bool:
         seen = (family.family_id, family.generation) in self._confirmed
         return not seen or revocations.is_due(now)
 

@@ -32,9 +32,9 @@ CODECS_AND_RULES = (
     _target("rotation/rules", "rotation"),
     _target("rotation/values", "rotation"),
     _target("tokens/refresh", "tokens_secrecy", "tokens_refresh"),
-    _target("tokens/access", "tokens_secrecy", "tokens_access", "tokens_verified"),
-    _target("tokens/keys", "tokens_keys", "tokens_refresh", "tokens_verified"),
-    _target("tokens/verified", "tokens_verified"),
+    _target("tokens/access", "tokens_secrecy", "tokens_access"),
+    _target("tokens/keys", "tokens_keys", "tokens_refresh"),
+    _target("authentication/remembered", "authentication_remembered"),
 )
 
 # Whoever survives of these is explained in `survivors`.

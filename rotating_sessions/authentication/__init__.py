@@ -1,0 +1,32 @@
+"""
+Who is asking: the access token of a request, verified once and told to DRF.
+
+The middleware does the verifying, of each token once; all others read what it found.
+"""
+
+from __future__ import annotations
+
+from rotating_sessions.authentication.forgery import enforce_csrf, refuse_early_data
+from rotating_sessions.authentication.identity import identify
+from rotating_sessions.authentication.rest_framework import (
+    RotatingSessionAuthentication,
+)
+from rotating_sessions.authentication.visits import (
+    NOBODY,
+    Visit,
+    django_request,
+    read_visit,
+    session_exempt,
+)
+
+__all__ = [
+    "NOBODY",
+    "RotatingSessionAuthentication",
+    "Visit",
+    "django_request",
+    "enforce_csrf",
+    "identify",
+    "read_visit",
+    "refuse_early_data",
+    "session_exempt",
+]

@@ -1,0 +1,90 @@
+"""What the access token of a request says, without any I/O."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import cast
+
+from django.http import HttpRequest
+
+from rotating_sessions.authentication.remembered import (
+    RememberedVisit,
+    get_remembered_visits,
+)
+from rotating_sessions.authentication.visits import NOBODY, Visit
+from rotating_sessions.clients import read_bound_network, read_origin
+from rotating_sessions.exceptions import (
+    AccessTokenExpired,
+    InvalidToken,
+    NetworkChanged,
+    RefreshRequired,
+    SessionError,
+)
+from rotating_sessions.tokens.access import AccessClaims, decode_access
+from rotating_sessions.tokens.keys import get_key_ring
+from rotating_sessions.transports import COOKIE, HEADER, Bearer, read_access
+
+__all__ = ["identify"]
+
+
+def identify(request: HttpRequest, now: datetime) -> Visit:
+    """Return what the request's access token says, without any I/O."""
+    header = request.META.get("HTTP_AUTHORIZATION")
+    if header:
+        # As it came: a header that was understood before is not read again.
+        known = get_remembered_visits().find(header, now)
+        if known is not None:
+            return _come_again(known, request)
+    elif "HTTP_COOKIE" not in request.META:
+        return NOBODY
+    return _read(request, now)
+
+
+def _read(request: HttpRequest, now: datetime) -> Visit:
+    try:
+        bearer = read_access(request)
+    except InvalidToken as error:
+        return Visit(transport=HEADER, refusal=error)
+    if bearer is None:
+        return NOBODY
+    text = bearer.token
+    if bearer.transport == HEADER:
+        text = request.META["HTTP_AUTHORIZATION"]
+    else:
+        known = get_remembered_visits().find(text, now)
+        if known is not None:
+            return _come_again(known, request)
+    try:
+        claims = decode_access(bearer.token, now)
+    except AccessTokenExpired as error:
+        claims = cast(AccessClaims, error.claims)
+        return Visit(claims=claims, transport=bearer.transport, refusal=error)
+    except InvalidToken as error:
+        return Visit(transport=bearer.transport, refusal=_refusal(bearer, error))
+    visit = Visit(claims=claims, transport=bearer.transport)
+    return _come_again(get_remembered_visits().add(text, visit), request)
+
+
+def _come_again(known: RememberedVisit, request: HttpRequest) -> Visit:
+    """Return the visit, refused where it comes from a network that is not its own."""
+    origin = read_origin(request.META)
+    if known.origin != origin:
+        if not _may_use(known.claims, request):
+            return replace(known.visit, refusal=NetworkChanged())
+        known.origin = origin
+    return known.visit
+
+
+def _refusal(bearer: Bearer, error: InvalidToken) -> SessionError:
+    # A browser cannot mend a cookie. The refresh token beside it can, or else the
+    # refused refresh makes the browser forget both.
+    return RefreshRequired() if bearer.transport == COOKIE else error
+
+
+def _may_use(claims: AccessClaims, request: HttpRequest) -> bool:
+    """Tell whether the token was minted for the network that the request comes from."""
+    network = read_bound_network(request)
+    if network is None:
+        return True
+    return not set(get_key_ring().hash_network(network)).isdisjoint(claims.networks)

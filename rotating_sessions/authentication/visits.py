@@ -1,0 +1,73 @@
+"""What is known of the one who asks, as long as a request lasts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest
+from rest_framework.request import Request
+
+from rotating_sessions.exceptions import SessionError
+from rotating_sessions.tokens.access import AccessClaims
+
+__all__ = ["NOBODY", "Visit", "django_request", "read_visit", "session_exempt"]
+
+_View = TypeVar("_View", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """
+    What the access token of one request says.
+
+    `claims` are proven: set even where the token is refused for its age or network,
+    which is enough to log out with. `refusal` is the answer, None where it is welcome.
+    """
+
+    claims: AccessClaims | None = None
+    transport: str | None = None
+    refusal: SessionError | None = None
+
+    @property
+    def family(self) -> AccessClaims | None:
+        """Return the claims that the request may act under."""
+        return self.claims if self.refusal is None else None
+
+
+# Carries no token: every request without one, and so it is made once.
+NOBODY = Visit()
+
+
+def django_request(request: Request) -> HttpRequest:
+    """Return Django's own request, which all of the package but its views knows."""
+    return request._request  # noqa: SLF001 - DRF has no public name for it
+
+
+def read_visit(request: HttpRequest) -> Visit:
+    """
+    Return what the middleware found of this request.
+
+    Raises:
+        ImproperlyConfigured: The middleware is not installed.
+    """
+    visit = getattr(request, "session_visit", None)
+    if not isinstance(visit, Visit):
+        raise ImproperlyConfigured(
+            "rotating_sessions verifies access tokens in RotatingSessionMiddleware: "
+            "add it to MIDDLEWARE."
+        )
+    return visit
+
+
+def session_exempt(view: _View) -> _View:
+    """
+    Mark a view that the middleware shall let through, whatever the token is worth.
+
+    The view runs with `request.session_family` None, where other views are answered
+    401 for it. For endpoints that a client must reach without a good access token.
+    """
+    view.session_exempt = True  # type: ignore[attr-defined]
+    return view
