@@ -210,7 +210,7 @@ def test_a_known_token_is_refused_from_another_network(warm, transport):
 
 @pytest.mark.parametrize(("seen", "refusal"), [(HOME, None), (TRAIN, NetworkChanged)])
 def test_what_a_trusted_proxy_saw_is_compared(settings, transport, seen, refusal):
-    """NB-02: Behind a proxy the header tells the network, known token or not."""
+    """Behind a proxy the header tells the network, known token or not."""
     settings.ROTATING_SESSIONS = {"TRUSTED_PROXY_COUNT": 1}
     token = mint()
     asked(token, transport=transport, address="10.0.0.7", forwarded=HOME)

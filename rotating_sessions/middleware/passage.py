@@ -13,7 +13,7 @@ from django.urls import Resolver404, resolve
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
-from rotating_sessions.authentication import Visit, read_visit
+from rotating_sessions.authentication import Visit
 from rotating_sessions.conf import get_conf
 from rotating_sessions.exceptions import RefreshRequired, SessionEnded, Unavailable
 from rotating_sessions.navigation import asks_for_page, redirect_through
@@ -32,8 +32,9 @@ __all__ = ["enter", "is_exempt", "leave"]
 def enter(request: HttpRequest, visit: Visit) -> HttpResponseBase | None:
     """Tell the request who asks; return the answer if it may not go on."""
     request.session_visit = visit  # type: ignore[attr-defined]
-    request.session_family = visit.family  # type: ignore[attr-defined]
-    if visit.family is not None or not hasattr(request, "user"):
+    family = visit.family
+    request.session_family = family  # type: ignore[attr-defined]
+    if family is not None or not hasattr(request, "user"):
         _attach_user(request)
     if visit.refusal is None or _goes_on(request, visit):
         return None
@@ -49,7 +50,7 @@ def leave(
 ) -> HttpResponseBase:
     """Clear the cookies of an ended session, and keep caches from mixing people up."""
     # Of the request, because the view may have found out that the session has ended.
-    visit = read_visit(request)
+    visit: Visit = request.session_visit  # type: ignore[attr-defined]
     failure = getattr(request, "session_failure", None)
     if failure is not None and response.status_code == 500:
         # Another middleware read the user, and Django has no 503 for what it raised.

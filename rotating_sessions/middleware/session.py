@@ -96,8 +96,10 @@ class RotatingSessionMiddleware:
         return visit
 
     def _needs_database(self, family: AccessClaims, now: datetime) -> bool:
-        seen = (family.family_id, family.generation) in self._confirmed
-        return not seen or revocations.is_due(now)
+        return not self._is_confirmed(family) or revocations.is_due(now)
+
+    def _is_confirmed(self, family: AccessClaims) -> bool:
+        return (family.family_id, family.generation) in self._confirmed
 
     def _consult(self, request: HttpRequest, visit: Visit) -> Visit:
         """Return the visit as the database sees it: polled for, and confirmed."""
@@ -112,14 +114,13 @@ class RotatingSessionMiddleware:
         return visit
 
     def _confirm_once(self, family: AccessClaims, request: HttpRequest) -> None:
-        key = (family.family_id, family.generation)
-        if key in self._confirmed:
+        if self._is_confirmed(family):
             return
         try:
             confirm(family, client=read_client(request))
         except Unavailable:
             # Verification needs no database: the next request tries again.
             return
-        self._confirmed[key] = None
+        self._confirmed[family.family_id, family.generation] = None
         if len(self._confirmed) > _REMEMBERED:
             self._confirmed.popitem(last=False)
