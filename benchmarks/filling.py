@@ -34,13 +34,15 @@ _FAMILIES = f"""
 INSERT INTO rotating_sessions_sessionfamily (id, user_id, user_pk, secret, transport,
     device, generation, previous, current_digest, previous_digest, confirmed_at,
     displaced, auth_hash, networks, auth_time, created_at, rotated_at, expires_at,
-    idle_at, revoked_at, revoked_reason, ip_address, user_agent)
+    idle_at, ends_on, revoked_at, revoked_reason, ip_address, user_agent)
 SELECT id, user_id, user_id::text, sha256(id::text::bytea), 'cookie',
     'Firefox on Linux', %(refreshes)s, %(refreshes)s - 1,
     sha256(('current' || id)::bytea), sha256(('previous' || id)::bytea), NULL,
     0, left(md5(user_id::text), 24), left(md5(id::text), 19), begun, begun,
     begun + interval '1 hour' * %(refreshes)s, begun + interval '30 days',
-    begun + interval '14 days' + interval '1 hour' * %(refreshes)s, NULL, '',
+    begun + interval '14 days' + interval '1 hour' * %(refreshes)s,
+    timezone('UTC', least(begun + interval '30 days', begun + interval '14 days'
+        + interval '1 hour' * %(refreshes)s))::date, NULL, '',
     '203.0.113.5',
     'Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0'
 FROM ({_BEGUN}) begun

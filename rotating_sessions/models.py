@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from datetime import datetime
+from datetime import UTC, date, datetime
 
 from django.conf import settings
 from django.db import models
@@ -17,7 +17,13 @@ from django.db.models import F, Q, Value
 from django.db.models.lookups import Exact, IsNull
 from django.utils.translation import gettext_lazy as _
 
-__all__ = ["RefreshToken", "RevokedReason", "SessionFamily", "SessionFamilyQuerySet"]
+__all__ = [
+    "RefreshToken",
+    "RevokedReason",
+    "SessionFamily",
+    "SessionFamilyQuerySet",
+    "day_of",
+]
 
 
 class RevokedReason(models.TextChoices):
@@ -55,19 +61,24 @@ class SessionFamilyQuerySet(models.QuerySet["SessionFamily"]):
 
     def idle(self, now: datetime) -> SessionFamilyQuerySet:
         """Return those that nobody revoked, and that ended because they sat idle."""
-        ended = self.filter(revoked_at=None, idle_at__lte=now)
-        return ended.filter(idle_at__lt=F("expires_at"))
+        ended = self.filter(revoked_at=None, ends_on__lte=day_of(now))
+        return ended.filter(idle_at__lte=now, idle_at__lt=F("expires_at"))
 
     def expired(self, now: datetime) -> SessionFamilyQuerySet:
         """Return those that nobody revoked, and that ended because of their age."""
-        ended = self.filter(revoked_at=None, expires_at__lte=now)
-        return ended.filter(expires_at__lte=F("idle_at"))
+        ended = self.filter(revoked_at=None, ends_on__lte=day_of(now))
+        return ended.filter(expires_at__lte=now).filter(expires_at__lte=F("idle_at"))
 
     def ended_before(self, moment: datetime) -> SessionFamilyQuerySet:
         """Return those that had ended, in whichever way, before the moment."""
         return self.filter(
             Q(revoked_at__lt=moment) | Q(expires_at__lt=moment) | Q(idle_at__lt=moment)
         )
+
+
+def day_of(moment: datetime) -> date:
+    """Return the day that it is in UTC at a moment."""
+    return moment.astimezone(UTC).date()
 
 
 def new_secret() -> bytes:
@@ -112,8 +123,11 @@ class SessionFamily(models.Model):
     auth_time = models.DateTimeField(_("logged in at"))
     created_at = models.DateTimeField(_("created at"), db_index=True)
     rotated_at = models.DateTimeField(_("last refresh"), null=True)
-    expires_at = models.DateTimeField(_("expires at"), db_index=True)
-    idle_at = models.DateTimeField(_("idle deadline"), db_index=True)
+    expires_at = models.DateTimeField(_("expires at"))
+    idle_at = models.DateTimeField(_("idle deadline"))
+    # The day, in UTC, of whichever of the two comes first. It has the index that they
+    # have not: a refresh that moves no indexed column leaves all indexes alone.
+    ends_on = models.DateField(editable=False)
     revoked_at = models.DateTimeField(_("revoked at"), null=True, db_index=True)
     revoked_reason = models.CharField(
         _("reason"), max_length=20, choices=RevokedReason, blank=True
@@ -135,7 +149,9 @@ class SessionFamily(models.Model):
             models.Index(
                 fields=["user", "revoked_at", "expires_at"],
                 name="rotating_sessions_by_user",
-            )
+            ),
+            # What ended, day by day, and within a day in an order to go on from.
+            models.Index(fields=["ends_on", "id"], name="rotating_sessions_by_end"),
         ]
 
     def __str__(self) -> str:
@@ -151,17 +167,20 @@ class SessionFamily(models.Model):
 class RefreshToken(models.Model):
     """One refresh token that was issued: the record that staff read."""
 
+    pk = models.CompositePrimaryKey("family_id", "generation")
     family = models.ForeignKey(
         SessionFamily,
         verbose_name=_("session"),
         on_delete=models.CASCADE,
         related_name="refresh_tokens",
-        # The unique constraint leads with the family and serves as its index.
+        # The primary key leads with the family, and is the only index.
         db_index=False,
+        # Every write holds the lock of its family's row, so that none can be orphaned.
+        db_constraint=False,
     )
     generation = models.BigIntegerField(_("generation"))
-    digest = models.BinaryField(max_length=32, editable=False)
     issued_at = models.DateTimeField(_("issued at"))
+    digest = models.BinaryField(max_length=32, editable=False)
     ip_address = models.GenericIPAddressField(_("address"), null=True)
     user_agent = models.CharField(_("user agent"), max_length=256, blank=True)
     reused_at = models.DateTimeField(_("reused at"), null=True)
@@ -173,11 +192,6 @@ class RefreshToken(models.Model):
         verbose_name_plural = _("refresh tokens")
         # Shown on the page of its session, to whoever may see that.
         default_permissions = ()
-        constraints = [
-            models.UniqueConstraint(
-                fields=["family", "generation"], name="rotating_sessions_token_unique"
-            )
-        ]
 
     def __str__(self) -> str:
         return f"generation {self.generation} of {self.family_id}"

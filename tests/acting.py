@@ -147,6 +147,15 @@ def use(pair: TokenPair, client: Client | None = None) -> None:
     confirm(claims_of(pair), client=client or client_at())
 
 
+def refresh_and_use(pair: TokenPair, clock: Clock, *, times: int) -> None:
+    """Refresh every half hour, each time from a new network, and use what comes."""
+    for number in range(times):
+        clock.forward(timedelta(minutes=30))
+        client = client_at(f"198.51.100.{number}")
+        pair = present(pair, client)
+        use(pair, client)
+
+
 def rows_of(pair: TokenPair) -> Any:
     return SessionFamily.objects.filter(pk=decode_refresh(pair.refresh or "").family_id)
 

@@ -9,7 +9,7 @@ import factory
 from django.contrib.auth import get_user_model
 from django.utils import timezone
 
-from rotating_sessions.models import RefreshToken, SessionFamily
+from rotating_sessions.models import RefreshToken, SessionFamily, day_of
 from rotating_sessions.services.reading import password_state
 
 __all__ = ["RefreshTokenFactory", "SessionFamilyFactory", "UserFactory"]
@@ -62,6 +62,9 @@ class SessionFamilyFactory(factory.django.DjangoModelFactory):
     )
     idle_at = factory.LazyAttribute(lambda family: family.now + timedelta(days=13))
     expires_at = factory.LazyAttribute(lambda family: family.now + timedelta(days=28))
+    ends_on = factory.LazyAttribute(
+        lambda family: day_of(min(family.expires_at, family.idle_at))
+    )
     ip_address = "203.0.113.5"
 
 

@@ -357,7 +357,7 @@ def test_purge_that_has_not_run_for_long_is_told(clock, late, found):
 @pytest.mark.django_db
 def test_message_says_for_how_long_no_purge_ran(clock):
     """The message says how late the purge is, and how to run it."""
-    SessionFamilyFactory.create(now=clock.now, idle_at=clock.now - 40 * DAY)
+    SessionFamilyFactory.create(now=clock.now, idle_at=clock.now - 41 * DAY)
 
     (message,) = check_database(databases=["default"])
 

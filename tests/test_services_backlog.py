@@ -15,7 +15,7 @@ from rotating_sessions.services import (
     purge_sessions,
     read_purge_delay,
 )
-from tests.acting import TICK
+from tests.acting import START, TICK
 from tests.browsing import database_down
 from tests.factories import SessionFamilyFactory
 
@@ -24,6 +24,8 @@ pytestmark = pytest.mark.django_db
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 RETENTION = 30 * DAY
+# In UTC, at the moment where the tests' clock starts.
+SINCE_MIDNIGHT = START - START.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def families(count: int, **fields: Any) -> None:
@@ -31,7 +33,6 @@ def families(count: int, **fields: Any) -> None:
     SessionFamilyFactory.create_batch(count, now=timezone.now(), **fields)
 
 
-@pytest.mark.parametrize("ended", ["revoked_at", "expires_at", "idle_at"])
 @pytest.mark.parametrize(
     ("ago", "delay"),
     [
@@ -41,8 +42,27 @@ def families(count: int, **fields: Any) -> None:
         (41 * DAY, 11 * DAY),
     ],
 )
-def test_delay_is_that_of_the_oldest_ended_session(clock, ended, ago, delay):
-    """A purge is late by as long as the oldest ended session is beyond RETENTION."""
+def test_delay_is_that_of_the_oldest_revoked_session(clock, ago, delay):
+    """A purge is late by as long as the oldest revoked session is beyond RETENTION."""
+    families(1, revoked_at=clock.now - ago)
+    families(1, revoked_at=clock.now - RETENTION + HOUR)
+    families(1)
+
+    assert read_purge_delay() == delay
+
+
+@pytest.mark.parametrize("ended", ["expires_at", "idle_at"])
+@pytest.mark.parametrize(
+    ("ago", "delay"),
+    [
+        (RETENTION - HOUR, timedelta()),
+        (RETENTION + HOUR, timedelta()),
+        (RETENTION + DAY, SINCE_MIDNIGHT),
+        (41 * DAY, 10 * DAY + SINCE_MIDNIGHT),
+    ],
+)
+def test_delay_counts_from_the_end_of_a_sessions_last_day(clock, ended, ago, delay):
+    """A session that nobody revoked is due once its last day is beyond RETENTION."""
     families(1, **{ended: clock.now - ago})
     families(1, revoked_at=clock.now - RETENTION + HOUR)
     families(1)
@@ -62,7 +82,7 @@ def test_nothing_is_late_after_a_purge(clock):
 
     list(purge_sessions())
 
-    assert (before, read_purge_delay()) == (DAY, timedelta())
+    assert (before, read_purge_delay()) == (SINCE_MIDNIGHT, timedelta())
 
 
 def test_delay_is_one_query(clock, django_assert_num_queries):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -85,6 +85,7 @@ def test_login_starts_a_family(rf, user, clock):
         "rotated_at": None,
         "expires_at": START + timedelta(days=30),
         "idle_at": START + timedelta(days=14),
+        "ends_on": date(2031, 3, 18),
         "revoked_at": None,
         "revoked_reason": "",
         "ip_address": HOME,

@@ -221,6 +221,7 @@ def test_lost_answer_is_replaced_after_the_grace_period(first, clock, elapsed):
         "displaced": 1,
         "rotated_at": clock.now,
         "idle_at": clock.now + timedelta(days=14),
+        "ends_on": (clock.now + timedelta(days=14)).date(),
     }
 
 

@@ -13,7 +13,7 @@ from typing import cast
 
 from rotating_sessions.clients import Client
 from rotating_sessions.conf import get_conf
-from rotating_sessions.models import RefreshToken, SessionFamily
+from rotating_sessions.models import RefreshToken, SessionFamily, day_of
 from rotating_sessions.rotation import Decision, Successor, Verdict
 from rotating_sessions.services.reading import families, password_state
 from rotating_sessions.services.transactions import announce, write_database
@@ -50,6 +50,7 @@ def issue(turn: Turn) -> TokenPair | None:
         secret=bytes(family.secret),
         issued_at=now,
     )
+    idle_at = now + get_conf().idle_timeout
     # Literals only: MySQL would compute F() from what the same UPDATE has just set.
     changes = {
         "generation": successor.generation,
@@ -59,7 +60,8 @@ def issue(turn: Turn) -> TokenPair | None:
         "confirmed_at": None,
         "displaced": successor.displaced,
         "rotated_at": now,
-        "idle_at": now + get_conf().idle_timeout,
+        "idle_at": idle_at,
+        "ends_on": day_of(min(family.expires_at, idle_at)),
         # Anew each time: a retired secret key's hash is replaced while it still serves.
         "auth_hash": password_state(family.user),
     }

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
-from django.db.models import Min
+from django.db.models import Min, Q
 from django.utils import timezone
 
 from rotating_sessions.conf import get_conf
-from rotating_sessions.models import SessionFamilyQuerySet
+from rotating_sessions.models import SessionFamilyQuerySet, day_of
 from rotating_sessions.services.reading import families
 from rotating_sessions.services.transactions import failing_clearly
 
 __all__ = [
-    "DEADLINES",
+    "ENDS",
     "count_ended",
     "ended_by",
     "read_purge_delay",
     "read_retention",
 ]
 
-# Each has an index, which yields what ended by it without a look at what has not.
-DEADLINES = ("idle_at", "expires_at", "revoked_at")
+# Each has an index, which yields what ended by it without a look at what has not: by
+# either of its deadlines, or by a revocation.
+ENDS = ("ends_on", "revoked_at")
 
 
 def read_retention(older_than: timedelta | None) -> timedelta:
@@ -38,13 +39,14 @@ def read_retention(older_than: timedelta | None) -> timedelta:
 
 
 def ended_by(
-    deadline: str, rows: SessionFamilyQuerySet, moment: datetime
+    column: str, rows: SessionFamilyQuerySet, moment: datetime
 ) -> SessionFamilyQuerySet:
-    """Return what this deadline had ended by then, and none that comes before it."""
-    rows = rows.filter(**{f"{deadline}__lt": moment})
-    for earlier in DEADLINES[: DEADLINES.index(deadline)]:
-        rows = rows.filter(**{f"{earlier}__gte": moment})
-    return rows
+    """Return what had ended by then along one of ENDS, and none of the one before."""
+    by_deadline = Q(expires_at__lt=moment) | Q(idle_at__lt=moment)
+    if column == "revoked_at":
+        return rows.filter(~by_deadline, revoked_at__lt=moment)
+    # The last of the days holds sessions that ended later than the moment.
+    return rows.filter(by_deadline, ends_on__lte=day_of(moment))
 
 
 def count_ended(
@@ -60,9 +62,9 @@ def count_ended(
     moment = timezone.now() - read_retention(older_than)
     count = 0
     with failing_clearly():
-        for deadline in DEADLINES:
-            rows = ended_by(deadline, families(using), moment)
-            count += rows.order_by(deadline)[: limit - count].count()
+        for column in ENDS:
+            rows = ended_by(column, families(using), moment)
+            count += rows.order_by(column)[: limit - count].count()
     return count
 
 
@@ -70,15 +72,18 @@ def read_purge_delay(using: str | None = None) -> timedelta:
     """
     Return for how long the oldest ended session has been due to be purged.
 
-    Zero where nothing is due; up to a day where a purge runs daily. One query, of one
-    row of each of three indexes (SQLite reads the table): good for a health endpoint.
+    Zero where nothing is due; up to a day where a purge runs daily. What nobody revoked
+    counts from the end of its last day. One query, of one entry of each of two indexes
+    (SQLite reads the table): good for a health endpoint.
 
     Raises:
         Unavailable: The database failed.
     """
     due = timezone.now() - get_conf().retention
     with failing_clearly():
-        oldest = families(using).aggregate(*[Min(column) for column in DEADLINES])
-    moments: list[datetime] = [moment for moment in oldest.values() if moment]
-    delays = [due - moment for moment in moments]
-    return max([timedelta(), *delays])
+        oldest = families(using).aggregate(day=Min("ends_on"), moment=Min("revoked_at"))
+    moments: list[datetime] = [oldest["moment"]] if oldest["moment"] else []
+    if oldest["day"]:
+        midnight = datetime.combine(oldest["day"], time(), tzinfo=UTC)
+        moments.append(midnight + timedelta(days=1))
+    return max([timedelta(), *(due - moment for moment in moments)])

@@ -22,7 +22,7 @@ from rotating_sessions.exceptions import (
     InvalidToken,
     Unavailable,
 )
-from rotating_sessions.models import RevokedReason, SessionFamily
+from rotating_sessions.models import RevokedReason, SessionFamily, day_of
 from rotating_sessions.services.answering import (
     mint_pair,
     record_token,
@@ -129,6 +129,7 @@ def _create_family(
     conf = get_conf()
     device = describe_device(client.user_agent)
     known_device = families().filter(user_id=user.pk, device=device).exists()
+    expires_at, idle_at = now + conf.absolute_timeout, now + conf.idle_timeout
     family = SessionFamily(
         user_id=user.pk,
         user_pk=str(user.pk),
@@ -138,8 +139,9 @@ def _create_family(
         networks=remember_network("", client),
         auth_time=now,
         created_at=now,
-        expires_at=now + conf.absolute_timeout,
-        idle_at=now + conf.idle_timeout,
+        expires_at=expires_at,
+        idle_at=idle_at,
+        ends_on=day_of(min(expires_at, idle_at)),
         ip_address=client.ip_address,
         user_agent=client.user_agent,
     )

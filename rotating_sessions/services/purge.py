@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -18,7 +20,7 @@ from django.utils import timezone
 
 from rotating_sessions.conf import get_conf
 from rotating_sessions.models import RefreshToken, SessionFamily, SessionFamilyQuerySet
-from rotating_sessions.services.backlog import DEADLINES, ended_by, read_retention
+from rotating_sessions.services.backlog import ENDS, ended_by, read_retention
 from rotating_sessions.services.reading import families
 from rotating_sessions.services.transactions import (
     Contended,
@@ -32,9 +34,9 @@ __all__ = ["PurgeCount", "purge_sessions"]
 _PACE = 0.25
 # How many sessions the first batch takes, and how few the slowest.
 _FIRST, _FEWEST = 100, 10
-# How many keys one statement names: SQLite takes 32,766, and each of a few sessions may
-# have thousands of tokens.
-_KEYS = 5000
+# How many tokens one statement names: each of a few sessions may have thousands, and
+# SQLite takes no condition of more than 1000 parts.
+_KEYS = 500
 
 _Row = TypeVar("_Row")
 _Work = Callable[[list[UUID]], "PurgeCount"]
@@ -123,9 +125,9 @@ class _Purge:
 
     def run(self, batch_size: int) -> Iterator[PurgeCount]:
         pace, moment = _Pace(batch_size), self.now - self.retention
-        for deadline in DEADLINES:
-            rows = ended_by(deadline, self._families(), moment)
-            yield from self._walk(rows, deadline, self._delete, pace)
+        for column in ENDS:
+            rows = ended_by(column, self._families(), moment)
+            yield from self._walk(rows, column, self._delete, pace)
         yield from self._walk(self._families(), "created_at", self._trim, pace)
 
     def _walk(
@@ -140,9 +142,12 @@ class _Purge:
             pace.learn(time.monotonic() - began)
             yield count
             value, key = found[-1]
-            ahead = Q(**{f"{column}__gt": value}) | Q(pk__gt=key)
-            rest = places.filter(ahead, **{f"{column}__gte": value})
-            found = self._read(rest[: pace.size])
+            # Not in one query: that would read all of a day again for each batch of it.
+            found = self._read(
+                places.filter(pk__gt=key, **{column: value})[: pace.size]
+            )
+            rest = places.filter(**{f"{column}__gt": value})
+            found += self._read(rest[: pace.size - len(found)])
 
     def _read(self, rows: QuerySet[Any, _Row]) -> list[_Row]:
         # Durably, for a read can be aborted for others' sake as well.
@@ -184,14 +189,14 @@ class _Purge:
         )
         # Read without a lock, since generations only grow. A delete that joins would
         # lock the families as well, and deadlock with all who lock them first.
-        found = list(older.values_list("refresh_tokens__pk", flat=True))
+        found = list(older.values_list("pk", "refresh_tokens__generation"))
         if self.dry_run or not found:
             return PurgeCount(tokens=len(found))
         count = 0
         for start in range(0, len(found), _KEYS):
-            some = self._tokens().filter(pk__in=found[start : start + _KEYS])
+            some = self._tokens().filter(_named(found[start : start + _KEYS]))
             locked = self._lock(some)
-            deleted, _ = self._tokens().filter(pk__in=locked).delete()
+            deleted, _ = self._tokens().filter(_named(locked)).delete()
             count += deleted
         return PurgeCount(tokens=count)
 
@@ -207,6 +212,15 @@ class _Purge:
 
     def _tokens(self) -> QuerySet[RefreshToken]:
         return RefreshToken.objects.using(self.using)
+
+
+def _named(keys: list[tuple[UUID, int]]) -> Q:
+    """Return the condition that the tokens with these keys meet, family by family."""
+    generations: defaultdict[UUID, list[int]] = defaultdict(list)
+    for family, generation in keys:
+        generations[family].append(generation)
+    parts = [Q(family=f, generation__in=these) for f, these in generations.items()]
+    return reduce(or_, parts, Q(family__in=[]))
 
 
 def _others_care() -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from django.db import connections
-from django.db.models import Count, Max, Min, QuerySet
+from django.db.models import Count, Min
 from django.utils import timezone
 
 from rotating_sessions.models import RefreshToken, RevokedReason, SessionFamily
@@ -16,10 +16,6 @@ from rotating_sessions.services.reading import families
 from rotating_sessions.services.transactions import failing_clearly, write_database
 
 __all__ = ["Statistics", "read_last_addresses", "read_statistics"]
-
-# Keys of tokens follow the time of issue, but for clocks that differ and for commits
-# that come late: by as long as a transaction may take.
-_DISORDER = timedelta(minutes=5)
 
 # In bytes: of both tables with their indexes; of SQLite's file, whatever is in it.
 _SIZES = {
@@ -103,8 +99,8 @@ def read_last_addresses(
     Raises:
         Unavailable: The database failed.
     """
-    # The idle deadline is as long after the last refresh for every session, and has an
-    # index. An address from before a change of settings is soon no longer among these.
+    # The idle deadline is as long after the last refresh for every session. An address
+    # from before a change of settings is soon no longer among these.
     rows = families(using).live(timezone.now()).order_by("-idle_at")
     with failing_clearly():
         return list(rows.values_list("user_pk", "ip_address")[:limit])
@@ -123,33 +119,20 @@ def _count_revoked(alias: str, since: datetime) -> dict[str, int]:
 
 
 def _count_refreshes(alias: str, since: datetime) -> int:
-    tokens = RefreshToken.objects.using(alias)
-    # By their keys, of which there is an index: nothing older is read.
-    recent = tokens.filter(pk__gte=_find_first_key(tokens, since - _DISORDER))
-    return recent.filter(issued_at__gt=since, generation__gt=0).count()
-
-
-def _find_first_key(tokens: QuerySet[RefreshToken], since: datetime) -> int:
-    """Return a key that divides the tokens issued since the moment from the others."""
-    ends = tokens.aggregate(low=Min("pk"), high=Max("pk"))
-    low, high = ends["low"] or 0, ends["high"] or 0
-    while low < high:
-        middle = (low + high) // 2
-        rows = tokens.filter(pk__gte=middle).order_by("pk")
-        found = list(rows.values_list("pk", "issued_at")[:1])
-        if found and found[0][1] < since:
-            low = found[0][0] + 1
-        else:
-            high = middle
-    return low
+    # By their sessions: of those that were not refreshed since, no token is read.
+    refreshed = families(alias).filter(rotated_at__gt=since)
+    return refreshed.filter(
+        refresh_tokens__issued_at__gt=since, refresh_tokens__generation__gt=0
+    ).count()
 
 
 def _find_oldest_end(alias: str, now: datetime) -> datetime | None:
-    """Return when the first of the ended sessions ended: each column has an index."""
-    ends = families(alias).aggregate(
-        Min("revoked_at"), Min("expires_at"), Min("idle_at")
-    )
-    passed = [end for end in ends.values() if end is not None and end <= now]
+    """Return when the first of the ended sessions ended, by the index on each end."""
+    first = families(alias).aggregate(day=Min("ends_on"), revoked_at=Min("revoked_at"))
+    of_day = families(alias).filter(ends_on=first["day"])
+    ends = of_day.aggregate(Min("expires_at"), Min("idle_at"))
+    moments = (first["revoked_at"], *ends.values())
+    passed = [end for end in moments if end is not None and end <= now]
     return min(passed, default=None)
 
 

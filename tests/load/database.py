@@ -72,7 +72,7 @@ def audit() -> Audit:
         predecessor__gte=1,
         issued_at__lt=F("before") + timedelta(seconds=GRACE_PERIOD),
     )
-    recorded = families.annotate(recorded=Count("refresh_tokens"))
+    recorded = families.annotate(recorded=Count("refresh_tokens__generation"))
     return Audit(
         families=families.count(),
         revoked=Counter(reasons),
