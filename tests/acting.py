@@ -12,7 +12,7 @@ from types import FrameType, ModuleType
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection, connections
 from django.dispatch import Signal
 from django.utils import timezone
 
@@ -80,6 +80,11 @@ def counted() -> Iterator[Counter[str]]:
 
     def count(execute: Any, sql: str, *args: Any) -> Any:
         verb = sql.split(maxsplit=1)[0]
+        if verb == "WITH":
+            # One statement of PostgreSQL's, which does what take two elsewhere.
+            result = execute(sql, *args)
+            verbs.update({"UPDATE": 1, "INSERT": args[-1]["cursor"].rowcount})
+            return result
         if verb in {"SELECT", "INSERT", "UPDATE", "DELETE"}:
             verbs[verb] += 1
         return execute(sql, *args)
@@ -121,12 +126,35 @@ def overtaken(change: Callable[[], object]) -> Iterator[None]:
     todo = [change]
 
     def intervene(execute: Any, sql: str, *args: Any) -> Any:
-        if todo and sql.startswith("UPDATE") and "sessionfamily" in sql:
+        if todo and sql.startswith(("UPDATE", "WITH")) and "sessionfamily" in sql:
             todo.pop()()
         return execute(sql, *args)
 
     with connection.execute_wrapper(intervene):
         yield
+
+
+def lose_commit(monkeypatch: pytest.MonkeyPatch, *, arrived: bool) -> None:
+    """Cut the connection at the next commit, before or after it took effect."""
+    wrapper = connections["default"]
+    original, wrappers = wrapper._commit, wrapper.execute_wrappers
+    error = OperationalError("server closed the connection unexpectedly")
+
+    def cut(commit: Callable[[], object]) -> None:
+        monkeypatch.setattr(wrapper, "_commit", original)
+        monkeypatch.setattr(wrapper, "execute_wrappers", wrappers)
+        if arrived:
+            commit()
+        raise error
+
+    def cut_statement(execute: Any, sql: str, *args: Any) -> Any:
+        # A statement with no transaction around it commits by itself.
+        if sql.startswith("WITH") and not wrapper.in_atomic_block:
+            cut(lambda: execute(sql, *args))
+        return execute(sql, *args)
+
+    monkeypatch.setattr(wrapper, "_commit", lambda: cut(original))
+    monkeypatch.setattr(wrapper, "execute_wrappers", [*wrappers, cut_statement])
 
 
 def present(

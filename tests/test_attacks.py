@@ -16,6 +16,7 @@ from django.utils import timezone
 from rotating_sessions import revocations
 from rotating_sessions.models import SessionFamily
 from rotating_sessions.services import refresh_session
+from rotating_sessions.services.reading import password_state
 from rotating_sessions.tokens.access import AccessClaims, encode_access
 from rotating_sessions.tokens.keys import get_key_ring
 from rotating_sessions.tokens.refresh import encode_refresh
@@ -121,7 +122,12 @@ def test_password_that_changes_during_a_refresh_revokes_nothing_by_guess(rf, use
     pair = log_in(rf, user)
     families = SessionFamily.objects.all()
 
-    with overtaken(lambda: families.update(auth_hash="of-another")):
+    def change_password() -> None:
+        user.set_password("another")
+        user.save()
+        families.update(auth_hash=password_state(user))
+
+    with overtaken(change_password):
         answer = refresh_session(pair.refresh, client=client_at(), transport="header")
 
     assert answer.refresh is not None

@@ -924,8 +924,8 @@ def test_row_that_never_stays_makes_the_client_retry(first):
     """I-6: A row that changes under its lock yields no token; the old one serves."""
 
     def never_matches(execute: Any, sql: str, *args: Any) -> Any:
-        if sql.startswith("UPDATE") and "sessionfamily" in sql:
-            sql = f"{sql} AND 1 = 0"
+        if sql.startswith(("UPDATE", "WITH")) and "sessionfamily" in sql:
+            sql = sql.replace("WHERE", "WHERE 1 = 0 AND", 1)
         return execute(sql, *args)
 
     with connection.execute_wrapper(never_matches), pytest.raises(Unavailable):

@@ -7,15 +7,21 @@ since, nothing is written and None is returned.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
 from rotating_sessions.clients import Client
 from rotating_sessions.conf import get_conf
-from rotating_sessions.models import RefreshToken, SessionFamily, day_of
+from rotating_sessions.models import SessionFamily, day_of
 from rotating_sessions.rotation import Decision, Successor, Verdict
-from rotating_sessions.services.reading import families, password_state
+from rotating_sessions.services.reading import password_state
+from rotating_sessions.services.statements import (
+    insert_token,
+    rotate_family,
+    update_family,
+)
 from rotating_sessions.services.transactions import announce, write_database
 from rotating_sessions.signals import lost_commit, network_changed, session_refreshed
 from rotating_sessions.tokens.access import AccessClaims, encode_access
@@ -52,7 +58,7 @@ def issue(turn: Turn) -> TokenPair | None:
     )
     idle_at = now + get_conf().idle_timeout
     # Literals only: MySQL would compute F() from what the same UPDATE has just set.
-    changes = {
+    changes: dict[str, object] = {
         "generation": successor.generation,
         "previous": successor.previous,
         "current_digest": digest_refresh(refresh),
@@ -65,9 +71,12 @@ def issue(turn: Turn) -> TokenPair | None:
         # Anew each time: a retired secret key's hash is replaced while it still serves.
         "auth_hash": password_state(family.user),
     }
-    if not _compare_and_set(turn, {**changes, **_traces(turn)}):
+    changes |= _traces(turn)
+    token = _ledger_row(family, changes, now)
+    expected = _expected(turn)
+    if not rotate_family(family.pk, changes, expected, token, write_database()):
         return None
-    record_token(family, turn.client, now)
+    _adopt(turn, changes)
     announce(session_refreshed, family, generation=family.generation)
     if turn.decision.verdict is Verdict.FAST_FORWARD:
         announce(lost_commit, family, generation=successor.previous)
@@ -82,8 +91,11 @@ def keep(turn: Turn) -> TokenPair | None:
         changes = {"confirmed_at": turn.now, "displaced": 0}
     if remember_network(family.networks, turn.client) != family.networks:
         changes |= _traces(turn)
-    if changes and not _compare_and_set(turn, changes):
-        return None
+    if changes:
+        expected = _expected(turn)
+        if not update_family(family.pk, changes, expected, write_database()):
+            return None
+        _adopt(turn, changes)
     return mint_pair(family, generation=generation, refresh=None, now=turn.now)
 
 
@@ -119,16 +131,9 @@ def mint_pair(
     )
 
 
-def record_token(family: SessionFamily, client: Client, now: datetime) -> None:
-    """Write the ledger row of the family's newest refresh token."""
-    RefreshToken.objects.using(write_database()).create(
-        family_id=family.pk,
-        generation=family.generation,
-        digest=family.current_digest,
-        issued_at=now,
-        ip_address=client.ip_address,
-        user_agent=client.user_agent,
-    )
+def record_token(family: SessionFamily, now: datetime) -> None:
+    """Write the ledger row of a family that begins."""
+    insert_token(_ledger_row(family, vars(family), now), write_database())
 
 
 def remember_network(networks: str, client: Client) -> str:
@@ -140,30 +145,42 @@ def remember_network(networks: str, client: Client) -> str:
     return " ".join([*others, hashes[0]][-_MAX_NETWORKS:])
 
 
-def _compare_and_set(turn: Turn, changes: dict[str, object]) -> bool:
-    """Write the changes if the row is still the one that was decided on."""
+def _ledger_row(
+    family: SessionFamily, values: Mapping[str, object], now: datetime
+) -> dict[str, object]:
+    """Return the ledger row of the token that the values of its family name."""
+    return {
+        "family": family.pk,
+        "generation": values["generation"],
+        "digest": values["current_digest"],
+        "issued_at": now,
+        "ip_address": values["ip_address"],
+        "user_agent": values["user_agent"],
+        "reused_user_agent": "",
+    }
+
+
+def _expected(turn: Turn) -> dict[str, object]:
+    """Return what tells that the row is still the one that was decided on."""
     family = turn.family
     # The digest stands for `rotated_at` as well: no rotation leaves it as it was.
-    rows = (
-        families()
-        .filter(
-            pk=family.pk,
-            generation=family.generation,
-            current_digest=family.current_digest,
-            networks=family.networks,
-            auth_hash=family.auth_hash,
-        )
-        .not_revoked()
-    )
+    expected: dict[str, object] = {
+        "generation": family.generation,
+        "current_digest": family.current_digest,
+        "networks": family.networks,
+        "auth_hash": family.auth_hash,
+    }
     if turn.decision.verdict in {Verdict.RE_ROTATE, Verdict.CONFIRM}:
-        rows = rows.filter(confirmed_at=None)
-    if rows.update(**changes) == 0:
-        return False
+        expected["confirmed_at"] = None
+    return expected
+
+
+def _adopt(turn: Turn, changes: Mapping[str, object]) -> None:
+    """Let the family be as it was just written."""
     if _is_new_network(turn):
-        announce(network_changed, family, ip_address=turn.client.ip_address)
+        announce(network_changed, turn.family, ip_address=turn.client.ip_address)
     for name, value in changes.items():
-        setattr(family, name, value)
-    return True
+        setattr(turn.family, name, value)
 
 
 def _traces(turn: Turn) -> dict[str, object]:

@@ -154,7 +154,7 @@ def _create_family(
     )
     family.current_digest = digest_refresh(token)
     family.save(using=write_database(), force_insert=True)
-    record_token(family, client, now)
+    record_token(family, now)
     announce(session_started, family, new_device=not known_device)
     return family, token
 

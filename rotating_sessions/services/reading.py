@@ -13,6 +13,7 @@ from django.utils import timezone
 from rotating_sessions.exceptions import InvalidToken
 from rotating_sessions.models import SessionFamily, SessionFamilyQuerySet
 from rotating_sessions.rotation import FamilyState
+from rotating_sessions.services.statements import read_family
 from rotating_sessions.services.transactions import failing_clearly, write_database
 from rotating_sessions.tokens.access import AccessClaims
 from rotating_sessions.tokens.keys import get_key_ring
@@ -44,7 +45,7 @@ def families(using: str | None = None) -> SessionFamilyQuerySet:
 
 def find_family(family_id: UUID) -> SessionFamily | None:
     """Return the family and its user in one query, or None where there is none."""
-    family = families().select_related("user").filter(pk=family_id).first()
+    family = read_family(family_id, write_database())
     if family is None or not _names_one_user(family):
         return None
     return family

@@ -1,11 +1,11 @@
 """
 Refresh a session: read the row, let `rotation` decide, write the decision, commit.
 
-The first pass reads without a lock and writes by compare-and-set. Where that matches no
-row, another request was first: the second pass locks the row, reads it again and
-decides anew. Nothing is ever classified on an unlocked re-read, because under MariaDB's
-REPEATABLE READ that shows the old row. What the second pass cannot decide either, a new
-transaction reads anew.
+The first pass reads without a lock and writes by compare-and-set, in no transaction but
+that of the write. Where that matches no row, another request was first: the second pass
+locks the row, reads it again and decides anew. Nothing is ever classified on an
+unlocked re-read, because under MariaDB's REPEATABLE READ that shows the old row. What
+the second pass cannot decide either, a new transaction reads anew.
 """
 
 from __future__ import annotations
@@ -41,7 +41,11 @@ from rotating_sessions.services.reading import (
     verify_family,
 )
 from rotating_sessions.services.revocation import revoke_family, revoke_for_reuse
-from rotating_sessions.services.transactions import Overtaken, run_durably
+from rotating_sessions.services.transactions import (
+    Overtaken,
+    run_alone,
+    run_durably,
+)
 from rotating_sessions.signals import report
 from rotating_sessions.tokens.refresh import DecodedRefresh, decode_refresh
 from rotating_sessions.transports import TokenPair
@@ -49,11 +53,12 @@ from rotating_sessions.transports import TokenPair
 __all__ = ["refresh_session"]
 
 _ISSUING = {Verdict.ROTATE, Verdict.RE_ROTATE, Verdict.FAST_FORWARD}
-_REVOKING = {
+_REVOKED_FOR = {
     Verdict.USER_INACTIVE: RevokedReason.USER_INACTIVE,
     Verdict.PASSWORD_CHANGED: RevokedReason.PASSWORD_CHANGED,
     Verdict.UNCONFIRMED_LIMIT: RevokedReason.UNCONFIRMED_LIMIT,
 }
+_REVOKING = {Verdict.REUSED, *_REVOKED_FOR}
 
 
 @sensitive_variables()
@@ -77,25 +82,32 @@ def refresh_session(value: str, *, client: Client, transport: str) -> TokenPair:
         Unavailable: The database failed: the same token still serves.
     """
     token = decode_refresh(value)
-    outcome = run_durably(partial(_refresh, token, client, transport))
+    family = run_alone(partial(verify_family, token))
+    if family.transport != transport:
+        raise InvalidToken
+    turn = _decide(family, token, client)
+    # What issues or keeps is one write, and needs no transaction around it.
+    run = run_durably if turn.decision.verdict in _REVOKING else run_alone
+    outcome = run(partial(_carry_out, turn, token))
+    if outcome is None:
+        # Once: where the second pass runs again, it reads all anew.
+        known = iter([family])
+        outcome = run_durably(lambda: _decide_again(next(known, None), token, client))
     if isinstance(outcome, SessionError):
         raise outcome
     return outcome
 
 
-def _refresh(
-    token: DecodedRefresh, client: Client, transport: str
+def _decide_again(
+    known: SessionFamily | None, token: DecodedRefresh, client: Client
 ) -> TokenPair | SessionError:
-    try:
-        family = verify_family(token)
-    except InvalidToken as error:
-        return error
-    if family.transport != transport:
-        return InvalidToken()
-    outcome = _carry_out(_decide(family, token, client), token)
-    if outcome is not None:
-        return outcome
-    locked = lock_family(family)
+    """Lock the row, which another request has changed, and decide on what it holds."""
+    if known is None:
+        known = verify_family(token)
+        outcome = _carry_out(_decide(known, token, client), token)
+        if outcome is not None:
+            return outcome
+    locked = lock_family(known)
     if locked is None:
         return InvalidToken()
     turn = _decide(locked, token, client)
@@ -144,8 +156,8 @@ def _carry_out(turn: Turn, token: DecodedRefresh) -> TokenPair | SessionError | 
     if verdict is Verdict.REUSED:
         revoke_for_reuse(turn.family, token.generation, turn.client, turn.now)
         return RefreshTokenReused()
-    if verdict in _REVOKING:
-        revoke_family(turn.family, _REVOKING[verdict], turn.now)
+    if verdict in _REVOKED_FOR:
+        revoke_family(turn.family, _REVOKED_FOR[verdict], turn.now)
         return SessionEnded()
     if verdict is Verdict.AHEAD:
         _report_ahead(turn.family, token)

@@ -31,6 +31,7 @@ __all__ = [
     "announce",
     "failing_clearly",
     "is_database_failure",
+    "run_alone",
     "run_durably",
     "run_in_transaction",
     "write_database",
@@ -77,10 +78,31 @@ def run_durably(work: Callable[[], _Result], using: str | None = None) -> _Resul
         Unavailable: The database failed, or the fate of the commit is unknown; as
             `Contended`, if it only aborted each try for others' sake.
     """
-    alias = using or write_database()
+    return _run(work, using or write_database(), is_alone=False)
+
+
+def run_alone(work: Callable[[], _Result]) -> _Result:
+    """
+    Return what `work` returns, which is durable without a transaction around it.
+
+    That is: one statement, or what opens a transaction by itself. All else is as with
+    `run_durably`, but without the time that BEGIN and COMMIT take on their way.
+
+    Raises:
+        Unavailable: As `run_durably`.
+    """
+    alias = write_database()
+    # Within a transaction nothing is durable: that is refused, where it has to be.
+    nested = transaction.get_connection(alias).in_atomic_block
+    return _run(work, alias, is_alone=not nested)
+
+
+def _run(work: Callable[[], _Result], alias: str, *, is_alone: bool) -> _Result:
     retries = 0
     while True:
         try:
+            if is_alone and not retries:
+                return work()
             with transaction.atomic(using=alias, durable=True):
                 if retries:
                     _read_committed(alias)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import partial
 
 from django.utils import timezone
@@ -13,9 +14,14 @@ from rotating_sessions.exceptions import (
     SessionError,
 )
 from rotating_sessions.rotation import Use, decide_use
-from rotating_sessions.services.reading import families, family_state, find_family
+from rotating_sessions.services.reading import family_state, find_family
 from rotating_sessions.services.revocation import revoke_for_reuse
-from rotating_sessions.services.transactions import run_durably
+from rotating_sessions.services.statements import update_family
+from rotating_sessions.services.transactions import (
+    run_alone,
+    run_durably,
+    write_database,
+)
 from rotating_sessions.tokens.access import AccessClaims
 
 __all__ = ["confirm"]
@@ -35,25 +41,24 @@ def confirm(claims: AccessClaims, *, client: Client) -> None:
             somebody's hands; the session is now revoked.
         Unavailable: The database failed; the access token is as good as it was.
     """
-    refusal = run_durably(partial(_confirm, claims, client))
-    if refusal is not None:
-        raise refusal
-
-
-def _confirm(claims: AccessClaims, client: Client) -> SessionError | None:
     now = timezone.now()
-    newest = (
-        families()
-        .filter(
-            pk=claims.family_id,
-            generation=claims.generation,
-            confirmed_at=None,
-        )
-        .not_revoked()
-    )
-    if newest.update(confirmed_at=now, displaced=0):
-        return None
-    # The update left no snapshot behind: this read is the transaction's first.
+    if not run_alone(partial(_note, claims, now)):
+        # Seen before, or something else than the newest.
+        refusal = run_durably(partial(_classify, claims, client, now))
+        if refusal is not None:
+            raise refusal
+
+
+def _note(claims: AccessClaims, now: datetime) -> bool:
+    """Confirm the generation, if it is the newest and was not confirmed before."""
+    changes = {"confirmed_at": now, "displaced": 0}
+    expected = {"generation": claims.generation, "confirmed_at": None}
+    return update_family(claims.family_id, changes, expected, write_database())
+
+
+def _classify(
+    claims: AccessClaims, client: Client, now: datetime
+) -> SessionError | None:
     family = find_family(claims.family_id)
     if family is None or family.user_pk != claims.user_pk:
         return SessionEnded()

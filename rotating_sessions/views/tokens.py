@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TypeVar, cast
 
 from django.contrib.auth import authenticate, get_user_model
@@ -107,20 +108,32 @@ class LoginView(Endpoint):
         return answer_with(pair)
 
 
-class RefreshView(Endpoint):
+class _PresentedEndpoint(Endpoint):
+    """An endpoint that a refresh token is presented to."""
+
+    @cached_property
+    def presented(self) -> tuple[str | None, str]:
+        """Return the refresh token and how it came: the body wins over the cookie."""
+        value = self.parse(RefreshSerializer, self.request).get("refresh")
+        if value is not None:
+            return value, HEADER
+        return read_refresh_cookie(django_request(self.request)), COOKIE
+
+
+class RefreshView(_PresentedEndpoint):
     """Exchange a refresh token, of the body or else of the cookie."""
 
     throttle_classes = (RefreshThrottle,)
 
     def throttle_ident(self, request: Request) -> str | None:
         """Count by session; what is no token of ours costs nothing to refuse."""
-        value, _transport = _presented(self, request)
+        value, _transport = self.presented
         return throttled_family(value)
 
     @sensitive_variables()
     def post(self, request: Request) -> HttpResponseBase:
         """Refresh, and answer with new tokens: without `refresh`, keep the old one."""
-        value, transport = _presented(self, request)
+        value, transport = self.presented
         if transport == COOKIE and carries_session_cookie(django_request(request)):
             enforce_csrf(django_request(request))
         try:
@@ -136,14 +149,14 @@ class RefreshView(Endpoint):
         return answer_with(pair)
 
 
-class LogoutView(Endpoint):
+class LogoutView(_PresentedEndpoint):
     """End the session that any token of the request proves."""
 
     @sensitive_variables()
     def post(self, request: Request) -> Response:
         """Log out; once more is no error, and nobody learns what a token was worth."""
         visit = read_visit(django_request(request))
-        value, transport = _presented(self, request)
+        value, transport = self.presented
         by_cookie = transport == COOKIE and visit.transport != HEADER
         if visit.transport == COOKIE or (
             by_cookie and carries_session_cookie(django_request(request))
@@ -154,14 +167,6 @@ class LogoutView(Endpoint):
         if value is not None:
             _end_session_of(value)
         return _forget(request, Response(status=204))
-
-
-def _presented(view: Endpoint, request: Request) -> tuple[str | None, str]:
-    """Return the refresh token and how it came: the body wins over the cookie."""
-    value = view.parse(RefreshSerializer, request).get("refresh")
-    if value is not None:
-        return value, HEADER
-    return read_refresh_cookie(django_request(request)), COOKIE
 
 
 def _end_session_of(value: str) -> None:

@@ -38,6 +38,15 @@ def _aborted_first() -> Iterator[None]:
         yield
 
 
+# Whoever waits for a lock, of those who work in this database.
+_WAITING = """
+SELECT 1 FROM pg_locks WHERE NOT granted AND pid IN (
+    SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = database
+    WHERE datname = current_database()
+)
+"""
+
+
 class Embrace:
     """Let a rival take the ledger before the row, where we take them after it."""
 
@@ -48,8 +57,12 @@ class Embrace:
         self.aborted: list[object] = []
 
     def __call__(self, execute: Any, sql: str, *args: Any) -> Any:
-        if self._left and sql.startswith("UPDATE") and "sessionfamily" in sql:
+        if self._left and sql.startswith(("UPDATE", "WITH")) and "sessionfamily" in sql:
             self._other.do(self._take_ledger).result()
+        if self._left and sql.startswith("WITH"):
+            # One statement writes the row and then the ledger.
+            self._left -= 1
+            self._other.do(self._take_row_of_who_waits)
         if self._left and sql.startswith("INSERT") and "refreshtoken" in sql:
             self._left -= 1
             self._other.do(self._take_row)
@@ -72,6 +85,14 @@ class Embrace:
             return
         Group.objects.bulk_create(Group(name=f"weight {n}") for n in range(50))
         assert not RefreshToken.objects.select_for_update().filter(**key).exists()
+
+    def _take_row_of_who_waits(self) -> None:
+        with connection.cursor() as cursor:
+            waiting = None
+            while waiting is None:
+                cursor.execute(_WAITING)
+                waiting = cursor.fetchone()
+        self._take_row()
 
     def _take_row(self) -> None:
         rows = SessionFamily.objects.filter(pk=self._family_id)

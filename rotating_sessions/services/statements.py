@@ -1,0 +1,208 @@
+"""
+The statements of a refresh and of reading a user, each put together once.
+
+Django builds the SQL of a query anew whenever it runs, which was most of what a refresh
+took. Here it is kept for each connection, as prepared statements are. Values come and
+go through the fields of the models, as they always do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, TypeAlias, TypeVar, cast
+from uuid import UUID
+
+from django.contrib.auth import get_user_model
+from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Field, Model
+
+from rotating_sessions.models import RefreshToken, SessionFamily
+
+__all__ = ["insert_token", "read_family", "rotate_family", "update_family"]
+
+_Built = TypeVar("_Built")
+_Connection: TypeAlias = BaseDatabaseWrapper
+_Values: TypeAlias = Mapping[str, Any]
+
+# The attribute of a connection that holds its statements.
+_KEPT = "rotating_sessions_statements"
+
+
+def read_family(family_id: UUID, using: str) -> SessionFamily | None:
+    """Return the family with its user, in one query, or None where there is none."""
+    connection = connections[using]
+    select = _keep(connection, _Select, partial(_Select, connection))
+    (key,) = _prepare(SessionFamily, {"id": family_id}, connection)
+    with connection.cursor() as cursor:
+        cursor.execute(select.sql, (key,))
+        row = cursor.fetchone()
+    return None if row is None else select.build(row, connection)
+
+
+def update_family(
+    family_id: UUID, changes: _Values, expected: _Values, using: str
+) -> bool:
+    """
+    Write to a family that nobody has revoked, and tell whether it was as expected.
+
+    Args:
+        family_id: The one row that is written.
+        changes: The new values by field. Literals only: MySQL would compute an
+            expression from what the same statement has just set.
+        expected: What the row still holds, by field, where None is NULL.
+        using: The database.
+    """
+    connection = connections[using]
+    sql, values = _update(connection, family_id, changes, expected)
+    return _write(connection, sql, values)
+
+
+def insert_token(token: _Values, using: str) -> None:
+    """Write a ledger row: a value for every column that may not be NULL."""
+    connection = connections[using]
+    sql = _keep(connection, "insert", partial(_insert_sql, connection, token))
+    _write(connection, sql, _prepare(RefreshToken, token, connection))
+
+
+def rotate_family(
+    family_id: UUID, changes: _Values, expected: _Values, token: _Values, using: str
+) -> bool:
+    """
+    Do as `update_family`, and write a ledger row with it, in one commit.
+
+    PostgreSQL does both in one statement, which saves it three of four round trips.
+    """
+    connection = connections[using]
+    if connection.vendor == "postgresql":
+        update, values = _update(connection, family_id, changes, expected)
+        build = partial(_rotate_sql, connection, update, token)
+        sql = _keep(connection, (update, "rotate"), build)
+        values += _prepare(RefreshToken, token, connection)
+        return _write(connection, sql, values)
+    # No savepoint: whoever has a transaction open loses it by an error in here.
+    with transaction.atomic(using=using, savepoint=False):
+        if not update_family(family_id, changes, expected, using):
+            return False
+        insert_token(token, using)
+    return True
+
+
+class _Select:
+    """The query of a family and its user, and how a row of it becomes both."""
+
+    def __init__(self, connection: _Connection) -> None:
+        self._families = [field.attname for field in _fields(SessionFamily)]
+        self._users = [field.attname for field in _fields(get_user_model())]
+        # Any key will do: it is the query's one parameter.
+        rows = SessionFamily.objects.using(connection.alias).filter(pk=UUID(int=0))
+        columns = rows.values_list(
+            *self._families, *[f"user__{name}" for name in self._users]
+        )
+        compiler = columns.query.get_compiler(connection=connection)
+        self.sql, _ = compiler.as_sql()
+        expressions = [expression for expression, _, _ in compiler.select]
+        self._converters = list(compiler.get_converters(expressions).items())
+
+    def build(self, row: Iterable[Any], connection: _Connection) -> SessionFamily:
+        """Return the family of a row, with its user or with None."""
+        values = list(row)
+        for position, (converters, expression) in self._converters:
+            for convert in converters:
+                values[position] = convert(values[position], expression, connection)
+        alias, width = connection.alias, len(self._families)
+        family = SessionFamily.from_db(alias, self._families, values[:width])
+        if family.user_id is not None:
+            family.user = get_user_model().from_db(alias, self._users, values[width:])
+        return family
+
+
+def _update(
+    connection: _Connection, family_id: UUID, changes: _Values, expected: _Values
+) -> tuple[str, list[Any]]:
+    """Return the statement and its values."""
+    given = {name: value for name, value in expected.items() if value is not None}
+    empty = tuple(expected.keys() - given.keys())
+    shape = (tuple(changes), tuple(given), empty)
+    sql = _keep(connection, shape, partial(_update_sql, connection, *shape))
+    values = _prepare(SessionFamily, changes, connection)
+    values += _prepare(SessionFamily, {"id": family_id, **given}, connection)
+    return sql, values
+
+
+def _update_sql(
+    connection: _Connection,
+    changes: tuple[str, ...],
+    given: tuple[str, ...],
+    empty: tuple[str, ...],
+) -> str:
+    table, column = _quoting(connection, SessionFamily)
+    sets = ", ".join(f"{column(name)} = %s" for name in changes)
+    tests = [f"{column(name)} = %s" for name in ("id", *given)]
+    tests += [f"{column(name)} IS NULL" for name in empty]
+    # In brackets, and true: for a plain IS NULL MariaDB may lock the index before the
+    # row, and two writes that come from either side deadlock.
+    tests.append(f"({column('revoked_at')} IS NULL) = TRUE")
+    # No value is in here, only the names of our own columns.
+    return f"UPDATE {table} SET {sets} WHERE {' AND '.join(tests)}"  # noqa: S608
+
+
+def _insert_sql(connection: _Connection, token: _Values) -> str:
+    table, columns, marks = _insertion(connection, token)
+    return f"INSERT INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608 - as above
+
+
+def _rotate_sql(connection: _Connection, update: str, token: _Values) -> str:
+    table, columns, marks = _insertion(connection, token)
+    return (
+        f"WITH rotated AS ({update} RETURNING 1) "  # noqa: S608 - as above
+        f"INSERT INTO {table} ({columns}) SELECT {marks} FROM rotated"
+    )
+
+
+def _insertion(connection: _Connection, token: _Values) -> tuple[str, str, str]:
+    """Return the ledger's table, the columns of a row and the marks of its values."""
+    table, column = _quoting(connection, RefreshToken)
+    return table, ", ".join(map(column, token)), ", ".join(["%s"] * len(token))
+
+
+def _quoting(
+    connection: _Connection, model: type[Model]
+) -> tuple[str, Callable[[str], str]]:
+    """Return the model's table, and what returns the column of a field, in quotes."""
+    quote = connection.ops.quote_name
+    table = quote(model._meta.db_table)  # noqa: SLF001 - public, for all its name
+    return table, lambda name: quote(_field(model, name).column or name)
+
+
+def _keep(connection: _Connection, key: object, build: Callable[[], _Built]) -> _Built:
+    """Return what was built for this connection under the key, or build it."""
+    # On the connection itself, which they refer to, and so for as long as it lasts.
+    kept: dict[object, Any] = vars(connection).setdefault(_KEPT, {})
+    if key not in kept:
+        kept[key] = build()
+    return cast(_Built, kept[key])
+
+
+def _write(connection: _Connection, sql: str, values: list[Any]) -> bool:
+    """Execute a statement, and tell whether it wrote a row."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return bool(cursor.rowcount)
+
+
+def _prepare(model: type[Model], values: _Values, connection: _Connection) -> list[Any]:
+    """Return the values as the database takes them."""
+    return [
+        _field(model, name).get_db_prep_save(value, connection)
+        for name, value in values.items()
+    ]
+
+
+def _fields(model: type[Model]) -> list[Field[Any, Any]]:
+    return list(model._meta.concrete_fields)  # noqa: SLF001 - as above
+
+
+def _field(model: type[Model], name: str) -> Field[Any, Any]:
+    return cast("Field[Any, Any]", model._meta.get_field(name))  # noqa: SLF001
