@@ -17,10 +17,12 @@ from rotating_sessions.services.transactions import failing_clearly, write_datab
 
 __all__ = ["Statistics", "read_last_addresses", "read_statistics"]
 
-# In bytes: of both tables with their indexes; of SQLite's file, whatever is in it.
+# In bytes: of both tables with their indexes, and of the parts of each where it is
+# partitioned; of SQLite's file, whatever is in it.
 _SIZES = {
-    "postgresql": "SELECT pg_total_relation_size(%s::regclass)"
-    " + pg_total_relation_size(%s::regclass)",
+    "postgresql": "WITH named AS (SELECT unnest(ARRAY[%s, %s]::regclass[]) AS oid)"
+    " SELECT SUM(pg_total_relation_size(oid)) FROM (SELECT oid FROM named"
+    " UNION SELECT inhrelid FROM pg_inherits JOIN named ON inhparent = oid) parts",
     "mysql": "SELECT SUM(data_length + index_length) FROM information_schema.tables"
     " WHERE table_schema = DATABASE() AND table_name IN (%s, %s)",
     "sqlite": "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
