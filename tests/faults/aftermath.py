@@ -129,6 +129,16 @@ def carries_on(client: Honest, wait: Wait, *, at: object = "") -> None:
     count("honest clients that carried on")
 
 
+def carries_on_with_a_hole(client: Honest, clock: Clock) -> None:
+    """The client gets on, and theft is caught, as ever: but for the records lost."""
+    for _ in range(2):
+        assert "refresh" in client.refreshes().body
+        client.visits.send(Api())
+        clock.forward(W)
+    count("honest clients that carried on")
+    theft_is_caught(client, passing(clock))
+
+
 def theft_is_caught(client: Honest, wait: Wait, *, at: object = "") -> None:
     """A token that was superseded, and comes back, ends the session: once, for all."""
     wait()

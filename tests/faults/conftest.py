@@ -15,6 +15,7 @@ _ONLY_ON = {
     "test_connections_cut.py": {"mysql", "postgresql"},
     "test_deadlocks.py": {"mysql", "postgresql"},
     "test_full_disk.py": {"sqlite"},
+    "test_replicas.py": {"postgresql"},
     "test_restarts.py": {"mysql", "postgresql"},
 }
 collect_ignore = [

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,14 +27,21 @@ class Server(Protocol):
 
 
 class PostgreSQL:
-    """A cluster in a folder, started as `postgres` where we are root."""
+    """A cluster in a folder, or a replica of one, as `postgres` where we are root."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(
+        self, folder: Path, port: int, *, primary: PostgreSQL | None = None
+    ) -> None:
         self._as = _become("postgres", folder)
         self._data = folder / "data"
         self._options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
         self.place = _place(port, user="postgres", name="postgres")
-        self._run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
+        if primary is None:
+            how = ("initdb", "-A", "trust", "-E", "UTF8", "--no-sync")
+        else:
+            where = ("-h", "127.0.0.1", "-p", str(primary.place["PORT"]))
+            how = ("pg_basebackup", *where, "-R", "-c", "fast", "--no-sync")
+        self._run(*how, "-U", "postgres")
         self._start()
 
     def restart(self) -> None:
@@ -43,8 +50,13 @@ class PostgreSQL:
         self._start()
 
     def stop(self) -> None:
-        """Stop without a shutdown, as a crash does."""
-        self._run("pg_ctl", "stop", "-m", "immediate")
+        """Stop without a shutdown, as a crash does; twice is once."""
+        if (self._data / "postmaster.pid").exists():
+            self._run("pg_ctl", "stop", "-m", "immediate")
+
+    def promote(self) -> None:
+        """Make a replica the primary."""
+        self._run("pg_ctl", "promote", "-w")
 
     def _start(self) -> None:
         log = str(self._data.with_name("log"))
@@ -100,13 +112,34 @@ class MariaDB:
 @contextmanager
 def own_server(vendor: str) -> Iterator[Server]:
     """Run a server of our own while the context lasts."""
-    folder = Path(tempfile.mkdtemp(prefix="faults"))
     kind = {"postgresql": PostgreSQL, "mysql": MariaDB}[vendor]
-    server = kind(folder, _free_port())
+    with _folder() as folder:
+        server = kind(folder, _free_port())
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@contextmanager
+def own_replica() -> Iterator[tuple[PostgreSQL, PostgreSQL]]:
+    """Run a primary, and a replica that streams from it, while the context lasts."""
+    with ExitStack() as stack:
+        primary = PostgreSQL(stack.enter_context(_folder()), _free_port())
+        stack.callback(primary.stop)
+        folder = stack.enter_context(_folder())
+        replica = PostgreSQL(folder, _free_port(), primary=primary)
+        stack.callback(replica.stop)
+        yield primary, replica
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Return a folder for a server, which goes when it has stopped."""
+    folder = Path(tempfile.mkdtemp(prefix="faults"))
     try:
-        yield server
+        yield folder
     finally:
-        server.stop()
         shutil.rmtree(folder)
 
 

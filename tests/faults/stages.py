@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from tests.acting import MOMENT, Clock, W, columns, restore
 from tests.browsing import Api
-from tests.faults.aftermath import Honest, Request
+from tests.faults.aftermath import Honest, Request, newcomer
 
 Stage = Callable[[Honest, Clock], Request]
+
+
+def settled(rf: Any, clock: Clock) -> Honest:
+    """Return a client whose session has lived for a while."""
+    client = newcomer(rf)
+    _live(client, clock)
+    return client
 
 
 def first_refresh(client: Honest, clock: Clock) -> Request:

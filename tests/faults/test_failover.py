@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.db import connection
@@ -20,11 +19,10 @@ from tests.faults.aftermath import (
     Honest,
     Request,
     assert_ended,
+    carries_on_with_a_hole,
     is_whole,
-    newcomer,
-    passing,
-    theft_is_caught,
 )
+from tests.faults.stages import settled
 from tests.figures import count
 
 FailOver = Callable[[], None]
@@ -58,15 +56,6 @@ def _close() -> None:
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
-
-
-def settled(rf: Any, clock: Clock) -> Honest:
-    """Return a client whose session has lived for a while."""
-    client = newcomer(rf)
-    client.refreshes()
-    client.visits.send(Api())
-    clock.forward(W)
-    return client
 
 
 def fail_over(client: Honest, clock: Clock, commits: int, *, unheard: int = 0) -> None:
@@ -104,17 +93,7 @@ def test_client_of_a_database_that_lost_commits_carries_on(rf, clock, commits, u
     )
     is_whole(client, lost=ahead)
     clock.forward(W)
-    _carry_on_with_a_hole(client, clock)
-
-
-def _carry_on_with_a_hole(client: Honest, clock: Clock) -> None:
-    """Refresh on, and let theft be caught, as ever: but for the records lost."""
-    for _ in range(2):
-        assert "refresh" in client.refreshes().body
-        client.visits.send(Api())
-        clock.forward(W)
-    count("honest clients that carried on")
-    theft_is_caught(client, passing(clock))
+    carries_on_with_a_hole(client, clock)
 
 
 def test_client_further_ahead_logs_in_again(rf, clock, caplog):
