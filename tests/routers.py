@@ -23,13 +23,3 @@ class ReplicaOfSessions(EveryReplica):
     def db_for_read(self, model: Any, **hints: Any) -> str | None:
         ours = model._meta.app_label == "rotating_sessions"
         return REPLICA if ours else None
-
-
-class ReadsFromReplica(EveryReplica):
-    """All reads go to a replica that is there, and lags, unless they say where to."""
-
-    def db_for_read(self, model: Any, **hints: Any) -> str | None:
-        return "replica"
-
-    def allow_relation(self, *objects: Any, **hints: Any) -> bool:
-        return True

@@ -32,9 +32,20 @@ from tests.faults.elsewhere import elsewhere
 from tests.faults.servers import PostgreSQL, own_replica
 from tests.faults.stages import settled
 from tests.figures import count
+from tests.routers import EveryReplica
 
 REPLICA = "replica"
 DAY = timedelta(days=1)
+
+
+class ReadsFromReplica(EveryReplica):
+    """All reads go to a replica that is there, and lags, unless they say where to."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str:
+        return REPLICA
+
+    def allow_relation(self, *objects: Any, **hints: Any) -> bool:
+        return True
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +92,7 @@ def reading_from_replica() -> Iterator[list[str]]:
         return execute(sql, *args)
 
     with (
-        override_settings(DATABASE_ROUTERS=["tests.routers.ReadsFromReplica"]),
+        override_settings(DATABASE_ROUTERS=[ReadsFromReplica()]),
         connections[REPLICA].execute_wrapper(note),
     ):
         yield found
