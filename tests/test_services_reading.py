@@ -21,6 +21,7 @@ from rotating_sessions.services.reading import (
     find_session,
     lock_family,
     prove_refresh,
+    read_key_batches,
 )
 from rotating_sessions.transports import TokenPair
 from tests.acting import claims_of, log_in, rows_of, twin_of
@@ -328,3 +329,59 @@ def test_claims_of_another_user_find_nobody(pair):
     found = find_session(claims)
 
     assert found is None
+
+
+@pytest.mark.parametrize(
+    ("number", "sizes"),
+    [(0, []), (1, [1]), (3, [3]), (4, [3, 1]), (6, [3, 3]), (7, [3, 3, 1])],
+)
+def test_keys_come_in_batches(db, number, sizes):
+    """RV-08: Every key of a selection comes once, so many at a time."""
+    families = SessionFamilyFactory.create_batch(number)
+
+    batches = list(read_key_batches(SessionFamily.objects.all(), 3))
+
+    assert [len(batch) for batch in batches] == sizes
+    keys = [key for batch in batches for key in batch]
+    assert sorted(keys) == sorted(family.pk for family in families)
+
+
+def test_keys_of_a_slice_come_in_its_order(db):
+    """A selection may be sorted and cut: it is what it was when it was read."""
+    families = SessionFamilyFactory.create_batch(9)
+    oldest = SessionFamily.objects.order_by("current_digest")[1:6]
+    expected = [family.pk for family in oldest]
+
+    batches = list(read_key_batches(oldest, 2))
+
+    assert batches == [expected[:2], expected[2:4], expected[4:]]
+    assert len(families) == 9
+
+
+def test_selection_is_read_before_the_first_batch(db):
+    """What is done to one batch takes nothing out of the next."""
+    SessionFamilyFactory.create_batch(5)
+    rows = SessionFamily.objects.filter(revoked_at=None)
+
+    batches = []
+    for batch in read_key_batches(rows, 2):
+        SessionFamily.objects.update(revoked_at=timezone.now())
+        batches.append(batch)
+
+    assert [len(batch) for batch in batches] == [2, 2, 1]
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_keys_that_cannot_be_read_are_unavailable(db, after):
+    """RV-09: A database that fails at the first keys, or at all, says so."""
+    SessionFamilyFactory.create_batch(3)
+    seen = []
+
+    def fail(execute: Any, sql: str, *args: Any) -> Any:
+        seen.extend([sql] * sql.startswith("SELECT"))
+        if len(seen) > after:
+            raise OperationalError("The server went away.")
+        return execute(sql, *args)
+
+    with connection.execute_wrapper(fail), pytest.raises(Unavailable):
+        list(read_key_batches(SessionFamily.objects.all(), 2))

@@ -265,8 +265,11 @@ def test_more_sessions_than_one_statement_may_name_are_all_revoked():
     for batch in iter(lambda: list(itertools.islice(rows, 500)), []):
         SessionFamily.objects.bulk_create(batch)
 
-    count = revoke_sessions(SessionFamily.objects.all(), reason=STAFF)
+    with counted() as verbs:
+        count = revoke_sessions(SessionFamily.objects.all(), reason=STAFF)
 
+    # The keys are read once more than there are batches, and each batch locks its own.
+    assert (reads(verbs), writes(verbs)) == (4, 2)
     assert count == 10_001
     assert not SessionFamily.objects.filter(revoked_at=None).exists()
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from hmac import compare_digest
 from typing import Any, cast
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -14,7 +16,11 @@ from rotating_sessions.exceptions import InvalidToken
 from rotating_sessions.models import SessionFamily, SessionFamilyQuerySet
 from rotating_sessions.rotation import FamilyState
 from rotating_sessions.services.statements import read_family
-from rotating_sessions.services.transactions import failing_clearly, write_database
+from rotating_sessions.services.transactions import (
+    failing_clearly,
+    run_in_transaction,
+    write_database,
+)
 from rotating_sessions.tokens.access import AccessClaims
 from rotating_sessions.tokens.keys import get_key_ring
 from rotating_sessions.tokens.refresh import (
@@ -32,6 +38,7 @@ __all__ = [
     "lock_family",
     "password_state",
     "prove_refresh",
+    "read_key_batches",
     "read_session",
     "select_sessions",
     "verify_family",
@@ -134,6 +141,30 @@ def select_sessions(
     return rows if family_id is None else rows.filter(pk=family_id)
 
 
+def read_key_batches(rows: QuerySet[SessionFamily], size: int) -> Iterator[list[UUID]]:
+    """
+    Yield the keys that a queryset selects at the first step, so many at a time.
+
+    Millions of them take 16 bytes each. They are read before the first batch, because
+    what is done to one may change what the queryset selects.
+
+    Raises:
+        Unavailable: The database failed, before the first batch.
+    """
+    keys = rows.using(write_database()).values_list("pk", flat=True)
+    with failing_clearly():
+        few = list(keys[: size + 1])
+    if len(few) <= size:
+        yield from [few] if few else []
+        return
+    # In a transaction, because a pool of connections may part a cursor from its own.
+    with failing_clearly():
+        packed = run_in_transaction(partial(_pack, keys, size))
+    for start in range(0, len(packed), 16 * size):
+        batch = packed[start : start + 16 * size]
+        yield [UUID(bytes=batch[i : i + 16]) for i in range(0, len(batch), 16)]
+
+
 def family_state(family: SessionFamily) -> FamilyState:
     """Return the row as the rules of `rotation` see it."""
     user = family.user
@@ -164,6 +195,13 @@ def is_password_unchanged(family: SessionFamily, user: Any) -> bool:
     """Tell whether the user has the password that the session was stamped with."""
     hashes = _session_auth_hashes(user)
     return get_key_ring().knows_password_state(family.auth_hash, hashes)
+
+
+def _pack(keys: QuerySet[SessionFamily, UUID], size: int) -> bytes:
+    packed = bytearray()
+    for key in keys.iterator(chunk_size=size):
+        packed += key.bytes
+    return bytes(packed)
 
 
 def _session_auth_hashes(user: Any) -> Iterator[str]:

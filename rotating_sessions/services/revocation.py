@@ -25,6 +25,7 @@ from rotating_sessions.services.reading import (
     families,
     password_state,
     prove_refresh,
+    read_key_batches,
     select_sessions,
 )
 from rotating_sessions.services.transactions import (
@@ -116,11 +117,9 @@ def revoke_sessions(rows: QuerySet[SessionFamily], *, reason: RevokedReason) -> 
     Raises:
         Unavailable: The database failed; nothing, or only whole batches, is revoked.
     """
-    with failing_clearly():
-        keys = list(rows.using(write_database()).values_list("pk", flat=True))
-    batches = (keys[i : i + _BATCH] for i in range(0, len(keys), _BATCH))
     return sum(
-        run_in_transaction(partial(_revoke_batch, batch, reason)) for batch in batches
+        run_in_transaction(partial(_revoke_batch, batch, reason))
+        for batch in read_key_batches(rows, _BATCH)
     )
 
 
