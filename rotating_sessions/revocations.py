@@ -5,6 +5,10 @@ Access tokens are verified without I/O, so each process keeps the set of familie
 were revoked while their access tokens may still live. One indexed query per process and
 POLL_INTERVAL keeps it fresh: made by the request that finds it overdue, while the
 others go on with the set in hand, or wait where the process sat idle for longer.
+
+The set is bounded: a mass revocation ships its newest families to each process, and
+puts in doubt every token that was issued before it. The row of such a token's family is
+read once, and that clears it.
 """
 
 from __future__ import annotations
@@ -22,10 +26,15 @@ from django.db import Error, router
 from rotating_sessions.conf import get_conf
 from rotating_sessions.exceptions import Unavailable
 from rotating_sessions.models import SessionFamily
+from rotating_sessions.revocation_list import RevocationList
 from rotating_sessions.rotation import CLOCK_SKEW
 from rotating_sessions.signals import report
 
-__all__ = ["add", "is_due", "is_revoked", "poll", "reset"]
+__all__ = ["add", "is_due", "is_in_doubt", "is_revoked", "poll", "reset", "vouch"]
+
+# Families in the set. As many take a few megabytes, and a fraction of a second to read;
+# hardly anything but a mass revocation ends more while an access token lives.
+_LISTED = 10_000
 
 # How long a poll may take before the others wait for it, and how long they then do.
 _QUERY_TIME = timedelta(seconds=1)
@@ -35,12 +44,12 @@ _QUERY_TIME = timedelta(seconds=1)
 _OVERLAP = timedelta(minutes=5)
 
 
-class _Known:
+class _Known(RevocationList):
     """The set and its age. A new one replaces it whole after a fork."""
 
     def __init__(self) -> None:
+        super().__init__(limit=_LISTED, lateness=_OVERLAP + CLOCK_SKEW)
         self.lock = threading.Lock()
-        self.revoked_at: dict[UUID, datetime] = {}
         self.loaded_at: datetime | None = None
         self.tried_at: datetime | None = None
         self.failures = 0
@@ -66,9 +75,20 @@ def is_revoked(family_id: UUID) -> bool:
     return family_id in _known.revoked_at
 
 
+def is_in_doubt(family_id: UUID, issued_at: datetime) -> bool:
+    """Tell whether a family that is not known to be revoked may yet be, by its row."""
+    known = _known
+    return known.is_in_doubt(family_id, issued_at, known.loaded_at)
+
+
+def vouch(family_id: UUID, read_at: datetime) -> None:
+    """Note that a family was not revoked when its row was read, on the way to it."""
+    _known.vouch(family_id, read_at)
+
+
 def add(family_ids: Iterable[UUID], now: datetime) -> None:
     """Make this process know at once what it has just revoked, and committed."""
-    _known.revoked_at.update(dict.fromkeys(family_ids, now))
+    _known.add(((family_id, now) for family_id in family_ids), now)
 
 
 def is_due(now: datetime) -> bool:
@@ -128,18 +148,22 @@ def _patience(known: _Known, now: datetime, *, usable: bool) -> float:
 
 def _load(known: _Known, now: datetime) -> None:
     conf = get_conf()
-    # Longer than any access token lives, from the moment its family was revoked.
-    horizon = now - conf.access_lifetime - conf.max_staleness - CLOCK_SKEW
-    since = horizon
+    # Longer than any access token lives that was issued before its family's revocation
+    # was committed.
+    lived = conf.access_lifetime + conf.max_staleness
+    horizon = now - lived - _OVERLAP - CLOCK_SKEW
+    # What was revoked until then is in doubt anyway.
+    since = max(horizon, known.unlisted_until)
     if known.loaded_at is not None and known.loaded_at <= now:
-        since = max(horizon, known.loaded_at - _OVERLAP)
+        since = max(since, known.loaded_at - _OVERLAP)
+    else:
+        known.distrust()
     families = SessionFamily.objects.using(router.db_for_write(SessionFamily))
-    # Values, not objects: after a mass revocation this reads a million of them.
     rows = families.filter(revoked_at__gt=since).values_list("pk", "revoked_at")
-    # In place: another thread may be adding what it has just revoked.
-    known.revoked_at.update(cast(Iterable[tuple[UUID, datetime]], rows))
-    for pk in [pk for pk, at in known.revoked_at.copy().items() if at <= horizon]:
-        del known.revoked_at[pk]
+    # One more than is kept shows that there are more, and from when.
+    newest = list(rows.order_by("-revoked_at")[: known.limit + 1])
+    known.forget(horizon)
+    known.add(cast(list[tuple[UUID, datetime]], newest), now)
     known.loaded_at = known.tried_at = now
 
 

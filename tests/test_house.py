@@ -44,8 +44,7 @@ WRITERS = {
 # What is called so outside `services` without writing to a table of ours.
 NO_WRITES = {
     # The set of revoked families in this process is a dict.
-    ("revocations.py", "_known.revoked_at.update"),
-    ("revocations.py", "known.revoked_at.update"),
+    ("revocation_list.py", "self.revoked_at.update"),
 }
 # Nothing here runs code from data, starts a process or opens a connection of its own.
 DANGEROUS_IMPORTS = {

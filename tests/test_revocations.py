@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from threading import Event, Lock, Thread
 from typing import Any
 from uuid import UUID
 
 import pytest
 from django.db import InterfaceError, OperationalError, connection
+from django.test.utils import CaptureQueriesContext
 
 from rotating_sessions import revocations
 from rotating_sessions.exceptions import Unavailable
@@ -27,14 +29,36 @@ TICK = timedelta(microseconds=1)
 SECOND = timedelta(seconds=1)
 POLL = 5 * SECOND
 MAX_STALENESS = 60 * SECOND
-# Access lifetime, staleness and clock skew: what is revoked longer ago is harmless.
-HORIZON = timedelta(minutes=30) + MAX_STALENESS + 5 * SECOND
+# Access lifetime, staleness, late commits and clock skew: longer ago is harmless.
+HORIZON = timedelta(minutes=30) + MAX_STALENESS + timedelta(minutes=5) + 5 * SECOND
+# How late a revocation may be committed, and how far apart clocks may stand.
+LATENESS = timedelta(minutes=5) + 5 * SECOND
 STRANGER = UUID("3b7e61c8-5d20-4f94-8a6b-e1907c2d45fa")
 
 
 def revoked(at: datetime) -> UUID:
     """Return the id of a family that was revoked at this moment, by another process."""
     return SessionFamilyFactory.create(now=NOW, revoked_at=at).pk
+
+
+def revoke_many(number: int, at: datetime) -> None:
+    """Insert families that were revoked at this moment, by another process."""
+    model = SessionFamilyFactory.build(now=NOW, user=None, user_pk="7", auth_hash="x")
+    values = {
+        field.attname: getattr(model, field.attname)
+        for field in SessionFamily._meta.fields
+        if field.attname not in {"id", "secret", "revoked_at"}
+    }
+    SessionFamily.objects.bulk_create(
+        (SessionFamily(revoked_at=at, **values) for _ in range(number)), batch_size=500
+    )
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a process list three families at most."""
+    monkeypatch.setattr(revocations, "_LISTED", 3)
+    revocations.reset()
 
 
 @contextmanager
@@ -194,16 +218,8 @@ def test_what_no_longer_matters_is_forgotten(db, later, known):
 
 
 def test_a_revoked_family_is_half_a_kilobyte_at_most(db, django_assert_num_queries):
-    """RV-08: One query loads them all, in 500 bytes each: half a gigabyte a million."""
-    model = SessionFamilyFactory.build(now=NOW, user=None, user_pk="7", auth_hash="x")
-    values = {
-        field.attname: getattr(model, field.attname)
-        for field in SessionFamily._meta.fields
-        if field.attname not in {"id", "secret", "revoked_at"}
-    }
-    SessionFamily.objects.bulk_create(
-        (SessionFamily(revoked_at=NOW, **values) for _ in range(3000)), batch_size=500
-    )
+    """RV-08: One query loads them, in 500 bytes each: five megabytes at most."""
+    revoke_many(3000, NOW)
 
     tracemalloc.start()
     with django_assert_num_queries(1):
@@ -213,6 +229,203 @@ def test_a_revoked_family_is_half_a_kilobyte_at_most(db, django_assert_num_queri
 
     assert len(revocations._known.revoked_at) == 3000
     assert kept < peak < 3000 * 500
+
+
+def test_a_mass_revocation_ships_the_newest(db, few):
+    """RV-08: One query, of one row more than the limit, however many are revoked."""
+    revoke_many(50, NOW - 2 * SECOND)
+    newest = [revoked(NOW - SECOND) for _ in range(2)]
+
+    with CaptureQueriesContext(connection) as queries:
+        revocations.poll(NOW)
+
+    [query] = queries.captured_queries
+    assert query["sql"].endswith("LIMIT 4")
+    assert len(revocations._known.revoked_at) == 3
+    assert all(revocations.is_revoked(pk) for pk in newest)
+    assert revocations.is_in_doubt(STRANGER, NOW)
+
+
+def test_polls_after_a_mass_revocation_read_only_what_is_new(db, few):
+    """RV-08: What one poll left out no later poll reads again."""
+    revoke_many(50, NOW - SECOND)
+    revocations.poll(NOW)
+    late = revoked(NOW + SECOND)
+    fetched = []
+
+    def note(execute: Any, sql: str, params: Any, *args: Any) -> Any:
+        with connection.cursor() as cursor:
+            cursor.cursor.execute(sql, params)
+            fetched.append(len(cursor.fetchall()))
+        return execute(sql, params, *args)
+
+    with connection.execute_wrapper(note):
+        revocations.poll(NOW + POLL)
+
+    assert fetched == [1]
+    assert revocations.is_revoked(late)
+
+
+@pytest.mark.parametrize(
+    ("skew", "doubt"),
+    [
+        (timedelta(), True),
+        (LATENESS, True),
+        (LATENESS + TICK, False),
+    ],
+)
+def test_a_token_of_a_fast_clock_is_in_doubt(db, few, skew, doubt):
+    """I-1: Five minutes may a revocation commit late, five seconds clocks be apart."""
+    begun = NOW - 20 * timedelta(minutes=1)
+    revoke_many(4, begun)
+
+    revocations.poll(NOW)
+
+    assert revocations.is_in_doubt(STRANGER, begun + skew) is doubt
+
+
+def test_without_a_mass_revocation_nothing_is_in_doubt(db, few):
+    """As many as the limit are all listed, and no token has to be looked into."""
+    revoke_many(3, NOW - SECOND)
+
+    revocations.poll(NOW)
+
+    assert not revocations.is_in_doubt(STRANGER, NOW - timedelta(hours=1))
+
+
+def test_what_no_longer_matters_puts_nothing_in_doubt(db, few):
+    """A family that is forgotten for its age leaves room, and no doubt."""
+    revoke_many(3, NOW)
+    revocations.poll(NOW)
+    revoke_many(3, NOW + HORIZON)
+
+    revocations.poll(NOW + HORIZON)
+
+    assert not revocations.is_in_doubt(STRANGER, NOW)
+
+
+def test_a_process_that_starts_late_learns_of_the_doubt(db, few):
+    """RV-05: Who starts after a mass revocation doubts what those doubt who saw it."""
+    revoke_many(4, NOW)
+
+    revocations.poll(NOW + timedelta(minutes=20))
+
+    assert revocations.is_in_doubt(STRANGER, NOW)
+    assert not revocations.is_in_doubt(STRANGER, NOW + timedelta(minutes=6))
+
+
+def test_a_process_bounds_what_it_revokes_itself(few):
+    """RV-08: The process that revokes a million families keeps the newest as well."""
+    for batch in range(5):
+        numbers = range(4 * batch, 4 * batch + 4)
+        revocations.add([UUID(int=n) for n in numbers], NOW + batch * SECOND)
+
+    assert len(revocations._known.revoked_at) == 3
+    assert revocations.is_in_doubt(UUID(int=0), NOW)
+
+
+def test_a_clock_that_ran_back_vouches_for_nothing(db, few):
+    """RT-14: What was looked at by a clock that was ahead is looked at again."""
+    ahead = NOW + timedelta(hours=2)
+    revocations.poll(ahead)
+    revoke_many(4, NOW - SECOND)
+    revocations.add([UUID(int=n) for n in range(4)], NOW - SECOND)
+    revocations.vouch(STRANGER, ahead)
+
+    revocations.poll(NOW)
+
+    assert revocations.is_in_doubt(STRANGER, NOW - SECOND)
+
+
+# What keeps the statistics, what tells the plan, and what a plan must not say.
+PLANS = {
+    "sqlite": ("ANALYZE", "EXPLAIN QUERY PLAN", {"SCAN", "TEMP B-TREE"}),
+    "postgresql": ("ANALYZE", "EXPLAIN", {"Seq Scan", "Sort"}),
+    "mysql": (
+        "ANALYZE TABLE rotating_sessions_sessionfamily",
+        "EXPLAIN FORMAT=JSON",
+        {'"access_type": "ALL"', "filesort"},
+    ),
+}
+
+
+def test_the_poll_reads_its_index_backwards(db, few):
+    """TH-09: A poll neither scans the table nor sorts a mass revocation."""
+    revoke_many(1500, NOW - timedelta(days=2))
+    revoke_many(1500, NOW - SECOND)
+    SessionFamilyFactory.create_batch(50, now=NOW)
+    analyse, explain, faults = PLANS[connection.vendor]
+    with connection.cursor() as cursor:
+        cursor.execute(analyse)
+        cursor.fetchall() if connection.vendor == "mysql" else None
+    plans = []
+
+    def note(execute: Any, sql: str, params: Any, *args: Any) -> Any:
+        with connection.cursor() as cursor:
+            cursor.cursor.execute(f"{explain} {sql}", params)
+            plans.append(str(cursor.fetchall()))
+        return execute(sql, params, *args)
+
+    with connection.execute_wrapper(note):
+        revocations.poll(NOW)
+
+    [plan] = plans
+    assert "revoked_at" in plan
+    assert {fault for fault in faults if fault in plan} == set()
+
+
+class Fates:
+    """Eight families, revoked at random, with commits up to five minutes late."""
+
+    def __init__(self, random: Random) -> None:
+        self.random = random
+        # As young as a token can be: until the end is committed it is not known.
+        self.issued_at = {UUID(int=number): NOW for number in range(8)}
+        self.committed_at: dict[UUID, datetime] = {}
+        self.awaited: dict[UUID, tuple[datetime, datetime]] = {}
+        for pk in self.issued_at:
+            SessionFamilyFactory.create(now=NOW, pk=pk)
+
+    def go_on(self, moment: datetime) -> None:
+        for pk in self.issued_at.keys() - self.committed_at.keys():
+            at, commit = self.awaited.get(pk, (moment, moment + SECOND))
+            if commit <= moment:
+                SessionFamily.objects.filter(pk=pk).update(revoked_at=at)
+                self.committed_at[pk] = commit
+            else:
+                self.issued_at[pk] = moment
+        for pk in self.issued_at.keys() - self.awaited.keys():
+            if self.random.random() < 0.1:
+                late = self.random.random() * timedelta(minutes=5)
+                self.awaited[pk] = (moment, moment + late)
+
+    def must_be_refused(self, pk: UUID, moment: datetime) -> bool:
+        """Tell whether a token lives of a family that was revoked before the poll."""
+        polled_at = revocations._known.loaded_at
+        alive = moment - self.issued_at[pk] < timedelta(minutes=30)
+        return alive and self.committed_at.get(pk, moment + SECOND) <= polled_at
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_nothing_revoked_is_ever_taken_for_good(db, few, seed):
+    """I-1, I-18: What is revoked is listed or in doubt from the next poll on."""
+    random, moment = Random(seed), NOW  # noqa: S311 - no secret
+    fates = Fates(random)
+
+    for _ in range(60):
+        moment += random.choice([SECOND, POLL, timedelta(minutes=2)])
+        fates.go_on(moment)
+        revocations.poll(moment)
+
+        for pk, issued_at in fates.issued_at.items():
+            doubt = revocations.is_in_doubt(pk, issued_at)
+            if fates.must_be_refused(pk, moment):
+                assert doubt or revocations.is_revoked(pk)
+            if doubt and pk not in fates.committed_at and random.random() < 0.7:
+                revocations.vouch(pk, moment)
+                assert not revocations.is_in_doubt(pk, issued_at)
+
+    assert fates.committed_at
 
 
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError])

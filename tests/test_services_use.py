@@ -5,14 +5,21 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
-from rotating_sessions.exceptions import RefreshTokenReused, SessionEnded
+from rotating_sessions.exceptions import (
+    RefreshTokenReused,
+    SessionEnded,
+    Unavailable,
+)
 from rotating_sessions.models import RefreshToken
+from rotating_sessions.services import check_not_revoked
 from rotating_sessions.signals import refresh_token_reused, session_revoked
 from tests.acting import (
     MOMENT,
+    START,
     W,
+    claims_of,
     client_at,
     columns,
     counted,
@@ -205,3 +212,33 @@ def test_theft_found_by_use_is_committed(first, clock):
     connection.close()
 
     assert columns(first)["revoked_reason"] == "reused"
+
+
+def test_row_that_is_looked_at_is_one_select(first):
+    """Whether a family is revoked is told by its primary key, and costs one read."""
+    with counted() as verbs:
+        check_not_revoked(claims_of(first))
+
+    assert verbs == {"SELECT": 1}
+
+
+@pytest.mark.parametrize(
+    "change", [{"revoked_at": START}, {"user_pk": "4711"}], ids=["revoked", "another's"]
+)
+def test_row_that_does_not_serve_is_the_end(first, change):
+    """I-1: A row that is revoked, or of another user, ends the session."""
+    rows_of(first).update(**change)
+
+    with pytest.raises(SessionEnded):
+        check_not_revoked(claims_of(first))
+
+
+def test_row_that_cannot_be_read_is_unavailable(first):
+    """RV-07: Where the database fails, a row in doubt is refused and not ended."""
+    claims = claims_of(first)
+
+    def broken(*args: object) -> None:
+        raise OperationalError("The server went away.")
+
+    with connection.execute_wrapper(broken), pytest.raises(Unavailable):
+        check_not_revoked(claims)

@@ -23,7 +23,7 @@ from rotating_sessions.authentication import NOBODY, Visit, identify
 from rotating_sessions.clients import read_client
 from rotating_sessions.exceptions import SessionEnded, SessionError, Unavailable
 from rotating_sessions.middleware.passage import enter, is_exempt, leave
-from rotating_sessions.services import confirm
+from rotating_sessions.services import check_not_revoked, confirm
 from rotating_sessions.tokens.access import AccessClaims
 from rotating_sessions.transports import hide_cookies, refuse
 
@@ -96,7 +96,11 @@ class RotatingSessionMiddleware:
         return visit
 
     def _needs_database(self, family: AccessClaims, now: datetime) -> bool:
-        return not self._is_confirmed(family) or revocations.is_due(now)
+        if not self._is_confirmed(family):
+            return True
+        if revocations.is_in_doubt(family.family_id, family.issued_at):
+            return True
+        return revocations.is_due(now)
 
     def _is_confirmed(self, family: AccessClaims) -> bool:
         return (family.family_id, family.generation) in self._confirmed
@@ -109,6 +113,9 @@ class RotatingSessionMiddleware:
             if revocations.is_revoked(family.family_id):
                 raise SessionEnded
             self._confirm_once(family, request)
+            # Where it was confirmed just now, that has told.
+            if revocations.is_in_doubt(family.family_id, family.issued_at):
+                check_not_revoked(family)
         except SessionError as refusal:
             return replace(visit, refusal=refusal)
         return visit

@@ -52,7 +52,7 @@ from rotating_sessions.services.transactions import (
     is_database_failure,
     write_database,
 )
-from rotating_sessions.services.use import confirm
+from rotating_sessions.services.use import check_not_revoked, confirm
 
 __all__ = [
     "THEFT_NOTICE",
@@ -64,6 +64,7 @@ __all__ = [
     "Statistics",
     "Theft",
     "announce_login",
+    "check_not_revoked",
     "confirm",
     "count_ended",
     "end_proven_session",

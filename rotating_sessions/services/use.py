@@ -7,6 +7,7 @@ from functools import partial
 
 from django.utils import timezone
 
+from rotating_sessions import revocations
 from rotating_sessions.clients import Client
 from rotating_sessions.exceptions import (
     RefreshTokenReused,
@@ -14,17 +15,18 @@ from rotating_sessions.exceptions import (
     SessionError,
 )
 from rotating_sessions.rotation import Use, decide_use
-from rotating_sessions.services.reading import family_state, find_family
+from rotating_sessions.services.reading import families, family_state, find_family
 from rotating_sessions.services.revocation import revoke_for_reuse
 from rotating_sessions.services.statements import update_family
 from rotating_sessions.services.transactions import (
+    failing_clearly,
     run_alone,
     run_durably,
     write_database,
 )
 from rotating_sessions.tokens.access import AccessClaims
 
-__all__ = ["confirm"]
+__all__ = ["check_not_revoked", "confirm"]
 
 
 def confirm(claims: AccessClaims, *, client: Client) -> None:
@@ -47,6 +49,24 @@ def confirm(claims: AccessClaims, *, client: Client) -> None:
         refusal = run_durably(partial(_classify, claims, client, now))
         if refusal is not None:
             raise refusal
+    revocations.vouch(claims.family_id, now)
+
+
+def check_not_revoked(claims: AccessClaims) -> None:
+    """
+    Read the row of a family that may be revoked, although this process lists it not.
+
+    Raises:
+        SessionEnded: The family is revoked, or gone.
+        Unavailable: The database failed, and what cannot be known is refused.
+    """
+    read_at = timezone.now()
+    live = families().filter(pk=claims.family_id, user_pk=claims.user_pk)
+    with failing_clearly():
+        is_live = live.filter(revoked_at=None).exists()
+    if not is_live:
+        raise SessionEnded
+    revocations.vouch(claims.family_id, read_at)
 
 
 def _note(claims: AccessClaims, now: datetime) -> bool:
