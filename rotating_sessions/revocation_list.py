@@ -44,9 +44,33 @@ class RevocationList:
         # As late may a token have been issued, or a row read, before that revocation
         # was committed.
         self.doubted_until = NEVER
+        self.loaded_at: datetime | None = None
+        self.tried_at: datetime | None = None
         self._lateness = lateness
         self._vouched_at: OrderedDict[UUID, datetime] = OrderedDict()
         self._lock = threading.Lock()
+
+    def note(self, tried_at: datetime, loaded_at: datetime | None) -> None:
+        """Note when the list was asked for, and when it was last loaded."""
+        self.tried_at, self.loaded_at = tried_at, loaded_at
+
+    def quiet_span(
+        self, interval: timedelta, staleness: timedelta
+    ) -> tuple[datetime, datetime]:
+        """
+        Return between which moments the list is fresh enough.
+
+        On either side of the last time: who waited while another one asked has an older
+        `now` than that one.
+
+        Args:
+            interval: How long after it was asked for.
+            staleness: How long after it was loaded.
+        """
+        if self.loaded_at is None or self.tried_at is None:
+            return NEVER, NEVER
+        begins_at = max(self.loaded_at - staleness, self.tried_at - interval)
+        return begins_at, min(self.loaded_at + staleness, self.tried_at + interval)
 
     def add(self, rows: Iterable[tuple[UUID, datetime]], now: datetime) -> None:
         """List families with the moments of their revocation."""

@@ -23,14 +23,23 @@ from uuid import UUID
 
 from django.db import Error, router
 
-from rotating_sessions.conf import get_conf
+from rotating_sessions.conf import Conf, get_conf
 from rotating_sessions.exceptions import Unavailable
 from rotating_sessions.models import SessionFamily
 from rotating_sessions.revocation_list import RevocationList
 from rotating_sessions.rotation import CLOCK_SKEW
 from rotating_sessions.signals import report
 
-__all__ = ["add", "is_due", "is_in_doubt", "is_revoked", "poll", "reset", "vouch"]
+__all__ = [
+    "add",
+    "is_due",
+    "is_in_doubt",
+    "is_revoked",
+    "poll",
+    "reset",
+    "suffice",
+    "vouch",
+]
 
 # Families in the set. As many take a few megabytes, and a fraction of a second to read;
 # hardly anything but a mass revocation ends more while an access token lives.
@@ -50,9 +59,15 @@ class _Known(RevocationList):
     def __init__(self) -> None:
         super().__init__(limit=_LISTED, lateness=_OVERLAP + CLOCK_SKEW)
         self.lock = threading.Lock()
-        self.loaded_at: datetime | None = None
-        self.tried_at: datetime | None = None
         self.failures = 0
+        # Under which settings nothing is due, and from when until when: computed once,
+        # for it is asked at every request.
+        self.quiet: tuple[Conf, datetime, datetime] | None = None
+
+    def note(self, tried_at: datetime, loaded_at: datetime | None) -> None:
+        """Note when the set was asked for, and when it was last loaded."""
+        super().note(tried_at, loaded_at)
+        self.quiet = None
 
 
 _known = _Known()
@@ -91,11 +106,22 @@ def add(family_ids: Iterable[UUID], now: datetime) -> None:
     _known.add(((family_id, now) for family_id in family_ids), now)
 
 
+def suffice(family_id: UUID, issued_at: datetime, now: datetime) -> bool:
+    """Tell whether what is known is fresh, and leaves no doubt about the family."""
+    known = _known
+    if issued_at <= known.doubted_until and is_in_doubt(family_id, issued_at):
+        return False
+    return not is_due(now)
+
+
 def is_due(now: datetime) -> bool:
     """Tell whether `poll` has anything to do at this moment."""
-    conf = get_conf()
-    usable = _is_within(_known.loaded_at, conf.max_staleness, now)
-    return not (usable and _is_within(_known.tried_at, conf.poll_interval, now))
+    conf, known = get_conf(), _known
+    quiet = known.quiet
+    if quiet is None or quiet[0] is not conf:
+        span = known.quiet_span(conf.poll_interval, conf.max_staleness)
+        quiet = known.quiet = (conf, *span)
+    return not quiet[1] < now < quiet[2]
 
 
 def poll(now: datetime) -> None:
@@ -123,7 +149,7 @@ def poll(now: datetime) -> None:
         if is_due(now):
             _load(known, now)
     except Error as error:
-        known.tried_at = now
+        known.note(now, known.loaded_at)
         known.failures += 1
         kind = type(error).__name__
         report("revocations_stale", level=logging.WARNING, error=kind)
@@ -164,7 +190,7 @@ def _load(known: _Known, now: datetime) -> None:
     newest = list(rows.order_by("-revoked_at")[: known.limit + 1])
     known.forget(horizon)
     known.add(cast(list[tuple[UUID, datetime]], newest), now)
-    known.loaded_at = known.tried_at = now
+    known.note(now, now)
 
 
 def _is_within(moment: datetime | None, span: timedelta, now: datetime) -> bool:

@@ -485,13 +485,13 @@ def test_responses_vary_by_what_identifies(api, user, settings, path, token):
 def test_memory_of_confirmed_sessions_is_bounded(api, user):
     """Beyond 50 000 sessions a process forgets the oldest confirmation (TH-10)."""
     middleware = RotatingSessionMiddleware(lambda _request: HttpResponse("plain"))
-    middleware._confirmed.update(((uuid4(), n), None) for n in range(50_000))
+    middleware._confirmed.update(((uuid4().int, n), None) for n in range(50_000))
     access = api.log_in(user)["access"]
     request = RequestFactory().get("/", REMOTE_ADDR="203.0.113.5", **bearer(access))
 
     middleware(request)
 
-    key = (decode_access(access, timezone.now()).family_id, 0)
+    key = (decode_access(access, timezone.now()).family_id.int, 0)
     assert len(middleware._confirmed) == 50_000
     assert key in middleware._confirmed
 

@@ -36,7 +36,7 @@ def identify(request: HttpRequest, now: datetime) -> Visit:
         known = get_remembered_visits().find(header, now)
         if known is not None:
             return _come_again(known, request)
-    elif "HTTP_COOKIE" not in request.META:
+    elif not request.META.get("HTTP_COOKIE"):
         return NOBODY
     return _read(request, now)
 

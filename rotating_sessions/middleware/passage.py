@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import cast
 
@@ -11,13 +12,13 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import Resolver404, resolve
 from django.utils.cache import patch_vary_headers
-from django.utils.functional import SimpleLazyObject
+from django.utils.functional import SimpleLazyObject, empty
 
 from rotating_sessions.authentication import Visit
 from rotating_sessions.conf import get_conf
-from rotating_sessions.exceptions import RefreshRequired, SessionEnded, Unavailable
+from rotating_sessions.exceptions import RefreshRequired, SessionEnded
 from rotating_sessions.navigation import asks_for_page, redirect_through
-from rotating_sessions.services import read_session
+from rotating_sessions.services import SessionReading, attach_reading
 from rotating_sessions.transports import (
     COOKIE,
     access_cookie_name,
@@ -35,7 +36,7 @@ def enter(request: HttpRequest, visit: Visit) -> HttpResponseBase | None:
     family = visit.family
     request.session_family = family  # type: ignore[attr-defined]
     if family is not None or not hasattr(request, "user"):
-        _attach_user(request)
+        _attach_user(request, attach_reading(request, family))
     if visit.refusal is None or _goes_on(request, visit):
         return None
     if isinstance(visit.refusal, RefreshRequired) and _is_navigation(request, visit):
@@ -51,10 +52,10 @@ def leave(
     """Clear the cookies of an ended session, and keep caches from mixing people up."""
     # Of the request, because the view may have found out that the session has ended.
     visit: Visit = request.session_visit  # type: ignore[attr-defined]
-    failure = getattr(request, "session_failure", None)
-    if failure is not None and response.status_code == 500:
+    reading: SessionReading | None = getattr(request, "session_reading", None)
+    if response.status_code == 500 and reading is not None and reading.failure:
         # Another middleware read the user, and Django has no 503 for what it raised.
-        response = refuse(failure)
+        response = refuse(reading.failure)
     if isinstance(visit.refusal, SessionEnded):
         forbid_caching(response)
         if visit.transport == COOKIE and _may_clear(response):
@@ -79,20 +80,26 @@ def _may_clear(response: HttpResponseBase) -> bool:
     return not failed and access_cookie_name() not in response.cookies
 
 
-def _attach_user(request: HttpRequest) -> None:
-    user = SimpleLazyObject(partial(_read_user, request))
+def _attach_user(request: HttpRequest, reading: SessionReading) -> None:
+    user = _LazyUser(partial(_read_user, reading))
     request.user = user  # type: ignore[assignment]
     request.auser = partial(_evaluate, user)  # type: ignore[assignment]
 
 
-def _read_user(request: HttpRequest) -> AbstractBaseUser | AnonymousUser:
-    try:
-        row = read_session(request)
-    except Unavailable as error:
-        request.session_failure = error  # type: ignore[attr-defined]
-        raise
-    request.session_failure = None  # type: ignore[attr-defined]
+def _read_user(reading: SessionReading) -> AbstractBaseUser | AnonymousUser:
+    row = reading.read()
     return AnonymousUser() if row is None else cast(AbstractBaseUser, row.user)
+
+
+class _LazyUser(SimpleLazyObject):  # type: ignore[type-arg]
+    """A user that is read when it is looked at."""
+
+    def __init__(self, read: Callable[[], AbstractBaseUser | AnonymousUser]) -> None:
+        # What the base class does, without its detours through Python: nothing else
+        # takes a warm request as long.
+        state = object.__getattribute__(self, "__dict__")
+        state["_setupfunc"] = read
+        state["_wrapped"] = empty
 
 
 async def _evaluate(

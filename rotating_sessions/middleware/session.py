@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import cast
-from uuid import UUID
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.http import HttpRequest, HttpResponseBase
@@ -51,7 +50,7 @@ class RotatingSessionMiddleware:
 
     def __init__(self, get_response: _GetResponse) -> None:
         self.get_response = get_response
-        self._confirmed: OrderedDict[tuple[UUID, int], None] = OrderedDict()
+        self._confirmed: OrderedDict[tuple[int, int], None] = OrderedDict()
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
@@ -65,7 +64,8 @@ class RotatingSessionMiddleware:
         hide_cookies(request)
         exempt = is_exempt(request)
         visit = NOBODY if exempt else self._identify(request, now)
-        if visit.family is not None and self._needs_database(visit.family, now):
+        family = visit.family
+        if family is not None and self._needs_database(family, now):
             visit = self._consult(request, visit)
         response = enter(request, visit) or cast(_Response, self.get_response(request))
         return leave(request, response, exempt=exempt)
@@ -76,7 +76,8 @@ class RotatingSessionMiddleware:
         hide_cookies(request)
         exempt = is_exempt(request)
         visit = NOBODY if exempt else self._identify(request, now)
-        if visit.family is not None and self._needs_database(visit.family, now):
+        family = visit.family
+        if family is not None and self._needs_database(family, now):
             visit = await sync_to_async(self._consult)(request, visit)
         response = enter(request, visit)
         if response is None:
@@ -96,14 +97,9 @@ class RotatingSessionMiddleware:
         return visit
 
     def _needs_database(self, family: AccessClaims, now: datetime) -> bool:
-        if not self._is_confirmed(family):
+        if (family.family_id.int, family.generation) not in self._confirmed:
             return True
-        if revocations.is_in_doubt(family.family_id, family.issued_at):
-            return True
-        return revocations.is_due(now)
-
-    def _is_confirmed(self, family: AccessClaims) -> bool:
-        return (family.family_id, family.generation) in self._confirmed
+        return not revocations.suffice(family.family_id, family.issued_at, now)
 
     def _consult(self, request: HttpRequest, visit: Visit) -> Visit:
         """Return the visit as the database sees it: polled for, and confirmed."""
@@ -121,13 +117,15 @@ class RotatingSessionMiddleware:
         return visit
 
     def _confirm_once(self, family: AccessClaims, request: HttpRequest) -> None:
-        if self._is_confirmed(family):
+        # The number, because a UUID computes its hash in Python.
+        key = family.family_id.int, family.generation
+        if key in self._confirmed:
             return
         try:
             confirm(family, client=read_client(request))
         except Unavailable:
             # Verification needs no database: the next request tries again.
             return
-        self._confirmed[family.family_id, family.generation] = None
+        self._confirmed[key] = None
         if len(self._confirmed) > _REMEMBERED:
             self._confirmed.popitem(last=False)

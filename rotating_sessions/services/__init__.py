@@ -28,12 +28,17 @@ from rotating_sessions.services.overview import (
     survey_sessions,
 )
 from rotating_sessions.services.purge import PurgeCount, purge_sessions
-from rotating_sessions.services.reading import read_session, select_sessions
+from rotating_sessions.services.reading import select_sessions
 from rotating_sessions.services.reauthentication import (
     reauthenticate_session,
     reauthenticate_with_password,
 )
 from rotating_sessions.services.refresh import refresh_session
+from rotating_sessions.services.request_session import (
+    SessionReading,
+    attach_reading,
+    read_session,
+)
 from rotating_sessions.services.revocation import (
     end_proven_session,
     keep_session_after_password_change,
@@ -61,9 +66,11 @@ __all__ = [
     "Place",
     "PurgeCount",
     "RevokedBatch",
+    "SessionReading",
     "Statistics",
     "Theft",
     "announce_login",
+    "attach_reading",
     "check_not_revoked",
     "confirm",
     "count_ended",

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from hmac import compare_digest
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.http import HttpRequest
 from django.utils import timezone
 
 from rotating_sessions.exceptions import InvalidToken
@@ -39,7 +38,6 @@ __all__ = [
     "password_state",
     "prove_refresh",
     "read_key_batches",
-    "read_session",
     "select_sessions",
     "verify_family",
 ]
@@ -89,22 +87,6 @@ def find_session(claims: AccessClaims) -> SessionFamily | None:
     if state.has_ended(timezone.now()) or not state.password_unchanged:
         return None
     return family
-
-
-def read_session(request: HttpRequest) -> SessionFamily | None:
-    """
-    Return the session of a request as its row is, with its user: one query a request.
-
-    None where the request carries no good token, or its session no longer serves.
-
-    Raises:
-        Unavailable: The database failed, which says nothing about the session.
-    """
-    if not hasattr(request, "session_row"):
-        claims = getattr(request, "session_family", None)
-        row = None if claims is None else find_session(claims)
-        request.session_row = row  # type: ignore[attr-defined]
-    return cast(SessionFamily | None, request.session_row)  # type: ignore[attr-defined]
 
 
 def prove_refresh(value: str) -> SessionFamily:

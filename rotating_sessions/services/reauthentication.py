@@ -36,7 +36,10 @@ from rotating_sessions.services.reading import (
     is_password_unchanged,
     lock_family,
     password_state,
+)
+from rotating_sessions.services.request_session import (
     read_session,
+    replace_session,
 )
 from rotating_sessions.services.transactions import (
     failing_clearly,
@@ -115,7 +118,8 @@ def _answer(
     if isinstance(outcome, SessionError):
         raise outcome
     # What the rest of this request reads is the login that was just confirmed.
-    request.session_row, pair = outcome  # type: ignore[attr-defined]
+    row, pair = outcome
+    replace_session(request, row)
     return pair
 
 
