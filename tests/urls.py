@@ -32,5 +32,9 @@ urlpatterns = [
     path("codes/class/", views.CodesPage.as_view()),
     path("codes/class-async/", views.AsyncCodesPage.as_view()),
     path("codes/method-async/", views.AsyncCodesMethod.as_view()),
+    path("leave/", views.leave),
+    path("api/leave/", views.LeaveView.as_view()),
+    path("leave-async/", views.leave_async),
+    path("leave-exempt/", views.leave_exempt),
     path("codes/exempt/", views.exempt_codes),
 ]

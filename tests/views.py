@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, NoReturn
 
+from django.contrib.auth import alogout, logout
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -172,6 +173,36 @@ class AsyncCodesMethod(View):
 
 
 exempt_codes = session_exempt(recent_login_required(status))
+
+
+def leave(request: HttpRequest) -> JsonResponse:
+    """Log out as Django does, and answer who is left."""
+    logout(request)
+    return _describe(request.user, request.session_family)
+
+
+@transaction.non_atomic_requests
+async def leave_async(request: HttpRequest) -> JsonResponse:
+    """Log out as Django does, and answer who is left."""
+    await alogout(request)
+    return _describe(request.user, request.session_family)
+
+
+class LeaveView(APIView):
+    """Log out as Django does, from a view of DRF."""
+
+    authentication_classes = (RotatingSessionAuthentication,)
+
+    def post(self, request: Request) -> Response:
+        """Answer whoever is left."""
+        logout(request)
+        return Response(status=204)
+
+
+@session_exempt
+def leave_exempt(request: HttpRequest) -> JsonResponse:
+    """Log out as Django does, whatever the token is worth."""
+    return leave(request)
 
 
 def _describe(user: Any, claims: Any) -> JsonResponse:
