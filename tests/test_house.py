@@ -28,6 +28,8 @@ VALUES = sorted(
         for module in walk_packages(rotating_sessions.__path__, "rotating_sessions.")
         # Django before 6.0 has no tasks, and so nothing to import there.
         if find_spec("django.tasks") or module.name != "rotating_sessions.tasks"
+        # allauth can be imported only where it is installed as an app.
+        if not module.name.startswith("rotating_sessions.contrib.allauth.")
         for value in vars(import_module(module.name)).values()
         if isinstance(value, type)
         and is_dataclass(value)
@@ -45,6 +47,10 @@ WRITERS = {
 NO_WRITES = {
     # The set of revoked families in this process is a dict.
     ("revocation_list.py", "self.revoked_at.update"),
+    # Django's sessions, in which allauth keeps what it notes, are Django's tables.
+    ("contrib/allauth/state.py", "request.session.delete"),
+    ("contrib/allauth/state.py", "state.save"),
+    ("contrib/allauth/state.py", "state.update"),
 }
 # Nothing here runs code from data, starts a process or opens a connection of its own.
 DANGEROUS_IMPORTS = {
