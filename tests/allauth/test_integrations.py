@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.allauth.pasting import Site, blocks
+from tests.pasting import Site, blocks
 
 PAGE = "docs/integrations.md"
 
