@@ -9,6 +9,8 @@ import tomllib
 from itertools import chain
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -73,3 +75,31 @@ def test_security_policy_says_what_a_reporter_has_to_know():
     for promise in ("privately", "security advisories", "working days", "credit"):
         assert promise in policy
     assert "(SECURITY.md)" in (ROOT / "README.md").read_text()
+
+
+def test_each_app_of_contrib_is_an_extra():
+    """What an app of `contrib` needs is installed by an extra of its name."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    folder = ROOT / "rotating_sessions" / "contrib"
+    apps = {path.parent.name for path in folder.glob("*/apps.py")}
+
+    assert apps <= set(project["optional-dependencies"])
+    readme = (ROOT / "README.md").read_text().split("\n## Quick start\n")[1]
+    assert all(f"`{app}`" in readme.split("\n## ")[0] for app in apps)
+
+
+def test_a_release_needs_no_password():
+    """PyPI trusts the workflow: the job that may ask for a token runs nothing else."""
+    workflow = yaml.safe_load(
+        (ROOT / ".github" / "workflows" / "release.yml").read_text()
+    )
+    build, publish = workflow["jobs"]["build"], workflow["jobs"]["publish"]
+
+    assert workflow["permissions"] == {}
+    assert build["permissions"] == {"contents": "read"}
+    assert publish["permissions"] == {"id-token": "write"}
+    assert publish["needs"] == "build"
+    assert publish["environment"]["name"] == "pypi"
+    assert not any("run" in step for step in publish["steps"])
+    assert "secrets." not in str(workflow)
+    assert "tox run -e package -- dist" in [step.get("run") for step in build["steps"]]
