@@ -14,6 +14,7 @@ from rotating_sessions.models import RevokedReason, SessionFamily
 from rotating_sessions.signals import refresh_token_reused
 from tests.acting import W, heard
 from tests.allauth.acting import APP, App, mailed_code, set_up_totp, totp
+from tests.allauth.passkeys import Passkey
 from tests.browsing import ACCESS, REFRESH, Api, bearer, database_down, refusal
 from tests.factories import PASSWORD, UserFactory
 
@@ -88,6 +89,42 @@ def test_a_provider_login_asks_for_the_second_factor(app):
 
     assert (first.status_code, between) == (401, 1)
     assert second.whoami().json()["user"] == "ada"
+
+
+def test_a_passkey_starts_a_session(logged_in, user):
+    """A passkey that was registered by one session logs in, and starts another."""
+    key = Passkey()
+    logged_in.post("auth/reauthenticate", {"password": PASSWORD})
+    path = "account/authenticators/webauthn"
+    options = logged_in.call("GET", path + "?passwordless").json()["data"]
+    credential = key.register(options["creation_options"])
+    added = logged_in.post(path, {"name": "phone", "credential": credential})
+    app = App(Api())
+
+    asked = app.call("GET", "auth/webauthn/login").json()["data"]["request_options"]
+    answer = app.post("auth/webauthn/login", {"credential": key.sign(asked)})
+
+    assert (added.status_code, answer.status_code) == (200, 200), answer.content
+    assert app.whoami().json()["user"] == user.get_username()
+    assert SessionFamily.objects.count() == 2
+
+
+def test_a_passkey_of_another_device_starts_no_session(logged_in):
+    """Who signs by another key than the registered one is refused."""
+    key, other = Passkey(), Passkey()
+    logged_in.post("auth/reauthenticate", {"password": PASSWORD})
+    path = "account/authenticators/webauthn"
+    options = logged_in.call("GET", path + "?passwordless").json()["data"]
+    credential = key.register(options["creation_options"])
+    logged_in.post(path, {"name": "phone", "credential": credential})
+    other.register(options["creation_options"])
+    app = App(Api())
+
+    asked = app.call("GET", "auth/webauthn/login").json()["data"]["request_options"]
+    answer = app.post("auth/webauthn/login", {"credential": other.sign(asked)})
+
+    assert answer.status_code == 400
+    assert SessionFamily.objects.count() == 1
 
 
 def test_the_session_token_is_of_no_use_once_the_login_is_complete(app, address):
