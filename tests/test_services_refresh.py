@@ -730,6 +730,15 @@ def test_nothing_is_remembered_while_binding_is_off(first):
     assert networks_of(first) == known
 
 
+def test_tokens_name_no_network_while_binding_is_off(first):
+    """Without BIND_NETWORK a token is free, though its session knows a network."""
+    with override_settings(ROTATING_SESSIONS={"BIND_NETWORK": False}):
+        pair = present(first)
+
+        assert claims_of(pair).networks == ()
+    assert networks_of(first)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_network_is_announced_when_it_is_new(first):
     """network_changed tells of a network once, and not of the return to a known one."""

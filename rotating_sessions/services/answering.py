@@ -111,6 +111,8 @@ def mint_pair(
         refresh: The refresh token just issued, or None to answer access only.
         now: The moment of the operation.
     """
+    # What a session knows from before BIND_NETWORK was turned off binds it no more.
+    networks = family.networks.split() if get_conf().bind_network else ()
     deadline = min(family.expires_at, family.idle_at)
     expires_at = min(now + get_conf().access_lifetime, deadline)
     claims = AccessClaims(
@@ -120,7 +122,7 @@ def mint_pair(
         issued_at=now,
         expires_at=expires_at,
         auth_time=family.auth_time,
-        networks=tuple(family.networks.split()),
+        networks=tuple(networks),
     )
     return TokenPair(
         access=encode_access(claims),
