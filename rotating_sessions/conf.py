@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
@@ -33,7 +33,8 @@ class Conf:
     grace_period: timedelta = timedelta(seconds=60)
     poll_interval: timedelta = timedelta(seconds=5)
     max_staleness: timedelta = timedelta(seconds=60)
-    signing_keys: tuple[str, ...] = ()
+    signing_keys: tuple[str, ...] = field(default=(), repr=False)
+    access_keys: tuple[str, ...] = field(default=("HS256",), repr=False)
     epoch: int = 0
     issuer: str = "rotating_sessions"
     audience: str = "rotating_sessions"

@@ -225,12 +225,13 @@ def test_a_key_is_found_by_its_id_only(settings):
 
     found = [ring.find(kid) for kid in (new.kid, old.kid, b"", b"other", old.kid[:4])]
     by_text = [
-        ring.find_text(kid)
-        for kid in (new.kid_text, old.kid_text, old.kid_text.upper() + "0", None, [], 5)
+        ring.find_access_key(kid)
+        for kid in (new.kid_text, old.kid_text, old.kid_text.upper() + "0", "")
     ]
 
     assert found == [new, old, None, None, None]
-    assert by_text == [new, old, None, None, None, None]
+    assert by_text == [*ring.access_keys.values(), None, None]
+    assert [key.private for key in by_text[:2]] == [new.access, old.access]
 
 
 def test_a_network_has_a_hash_by_every_key(settings):

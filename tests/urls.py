@@ -10,6 +10,7 @@ from tests import views
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("auth/", include("rotating_sessions.urls")),
+    path(".well-known/", include("rotating_sessions.urls_jwks")),
     path("account/sessions/", include("rotating_sessions.urls_html")),
     path("plain/", views.plain),
     path("plain-async/", views.plain_async),

@@ -18,8 +18,9 @@ from django.views.decorators.debug import sensitive_variables
 from rotating_sessions.conf import get_conf
 from rotating_sessions.exceptions import AccessTokenExpired, InvalidToken
 from rotating_sessions.rotation import CLOCK_SKEW
+from rotating_sessions.tokens.access_keys import AccessKey
 from rotating_sessions.tokens.claims import AccessClaims
-from rotating_sessions.tokens.keys import SigningKey, get_key_ring
+from rotating_sessions.tokens.keys import get_key_ring
 
 __all__ = ["MAX_ACCESS_TOKEN_LENGTH", "AccessClaims", "decode_access", "encode_access"]
 
@@ -41,7 +42,7 @@ _CUT = timedelta(seconds=1)
 def encode_access(claims: AccessClaims) -> str:
     """Return the claims as a JWT, signed with the first key."""
     conf = get_conf()
-    key = get_key_ring().first
+    key = get_key_ring().minting_key
     payload = {
         "iss": conf.issuer,
         "aud": conf.audience,
@@ -54,8 +55,13 @@ def encode_access(claims: AccessClaims) -> str:
         "auth_time": int(claims.auth_time.timestamp()),
         "net": list(claims.networks),
     }
-    headers = {"typ": _TYPE, "kid": key.kid_text}
-    return jwt.encode(payload, key.access, algorithm=key.algorithm, headers=headers)
+    headers = {"typ": _TYPE, "kid": key.kid}
+    return jwt.encode(
+        payload,
+        key.private,  # type: ignore[arg-type] # the first is no public key alone
+        algorithm=key.algorithm,
+        headers=headers,
+    )
 
 
 @sensitive_variables()
@@ -98,7 +104,7 @@ def _verified_payload(value: str) -> Mapping[str, Any]:
     key = _find_key(jwt.get_unverified_header(f"{value.partition('.')[0]}.."))
     return jwt.decode(
         value,
-        key.access,
+        key.public,
         algorithms=[key.algorithm],
         issuer=conf.issuer,
         audience=conf.audience,
@@ -111,11 +117,11 @@ def _verified_payload(value: str) -> Mapping[str, Any]:
     )
 
 
-def _find_key(header: Mapping[str, Any]) -> SigningKey:
+def _find_key(header: Mapping[str, Any]) -> AccessKey:
     # Exactly these fields: no `crit`, and no `jku`, `jwk` or `x5u` to point elsewhere.
     if header.keys() != _HEADER_FIELDS or header["typ"] != _TYPE:
         raise InvalidToken
-    key = get_key_ring().find_text(header["kid"])
+    key = get_key_ring().find_access_key(header["kid"])
     if key is None:
         raise InvalidToken
     return key

@@ -5,13 +5,15 @@ One root key yields one `SigningKey`, with a key of its own for each purpose (ex
 then expanded by a label, as in RFC 5869), so that a tag made for one purpose never
 verifies for another. The first key mints, all verify: removing a root key ends
 everything signed by it, and raising EPOCH ends everything, with no database write.
+
+Access tokens are signed by these keys, or by those that ACCESS_KEYS lists.
 """
 
 from __future__ import annotations
 
 import hmac
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
@@ -19,8 +21,15 @@ from hashlib import sha256
 from django.conf import settings
 from django.core.signals import setting_changed
 from django.utils.encoding import force_bytes
+from django.views.decorators.debug import sensitive_variables
 
 from rotating_sessions.conf import SETTING, get_conf
+from rotating_sessions.tokens.access_keys import (
+    DERIVED,
+    AccessKey,
+    assemble_keys,
+    read_entries,
+)
 
 __all__ = ["KID_LENGTH", "KeyRing", "SigningKey", "get_key_ring"]
 
@@ -35,14 +44,9 @@ _HASH_LENGTH = 9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningKey:
-    """
-    The keys that stem from one root key, one for each purpose.
-
-    `algorithm` is pinned here and never read from a token (RFC 8725, section 3.1).
-    """
+    """The keys that stem from one root key, one for each purpose."""
 
     kid: bytes
-    algorithm: str = "HS256"
     access: bytes = field(repr=False)
     refresh: bytes = field(repr=False)
     filter: bytes = field(repr=False)
@@ -61,9 +65,11 @@ class KeyRing:
     The keys in force: the first mints, all verify.
 
     There is one object for each set of keys, so that caches tell rings apart by it.
+    `access_keys` are those of access tokens, by their ids.
     """
 
     keys: tuple[SigningKey, ...]
+    access_keys: Mapping[str, AccessKey]
 
     @property
     def first(self) -> SigningKey:
@@ -74,9 +80,14 @@ class KeyRing:
         """Return the key with this id, or None where no key has it."""
         return next((key for key in self.keys if key.kid == kid), None)
 
-    def find_text(self, kid: object) -> SigningKey | None:
+    @property
+    def minting_key(self) -> AccessKey:
+        """Return the key that signs access tokens."""
+        return next(iter(self.access_keys.values()))
+
+    def find_access_key(self, kid: str) -> AccessKey | None:
         """Return the key with this `kid` of a JWT, or None where no key has it."""
-        return next((key for key in self.keys if key.kid_text == kid), None)
+        return self.access_keys.get(kid)
 
     def hash_network(self, network: str) -> tuple[str, ...]:
         """Return the keyed hashes of a network, that of the first key first."""
@@ -96,18 +107,37 @@ class KeyRing:
 
 
 @lru_cache(maxsize=1)
+@sensitive_variables()
 def get_key_ring() -> KeyRing:
-    """Return the keys in force, of SIGNING_KEYS or else of Django's SECRET_KEY."""
+    """
+    Return the keys in force, of SIGNING_KEYS or else of Django's SECRET_KEY.
+
+    Files that ACCESS_KEYS names are read once in a process.
+
+    Raises:
+        UnusableKey: The site's fault: an entry of ACCESS_KEYS is no key.
+    """
     conf = get_conf()
     roots: tuple[str | bytes, ...] = conf.signing_keys
     if not roots:
         roots = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
-    return _derive_ring(tuple(map(force_bytes, roots)), conf.epoch)
+    texts = read_entries(conf.access_keys)
+    return _derive_ring(tuple(map(force_bytes, roots)), texts, conf.epoch)
 
 
 @lru_cache(maxsize=4)
-def _derive_ring(roots: tuple[bytes, ...], epoch: int) -> KeyRing:
-    return KeyRing(keys=tuple(_derive(root, epoch) for root in roots))
+@sensitive_variables()
+def _derive_ring(
+    roots: tuple[bytes, ...], texts: tuple[str, ...], epoch: int
+) -> KeyRing:
+    keys = tuple(_derive(root, epoch) for root in roots)
+    derived = [
+        AccessKey(
+            kid=key.kid_text, algorithm=DERIVED, private=key.access, public=key.access
+        )
+        for key in keys
+    ]
+    return KeyRing(keys=keys, access_keys=assemble_keys(texts, derived, epoch))
 
 
 def _derive(root: bytes, epoch: int) -> SigningKey:
