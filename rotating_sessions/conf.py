@@ -38,6 +38,7 @@ class Conf:
     epoch: int = 0
     issuer: str = "rotating_sessions"
     audience: str = "rotating_sessions"
+    claims: str | None = None
     transports: tuple[str, ...] = ("header", "cookie")
     default_transport: str = "header"
     insecure_cookies: bool = False

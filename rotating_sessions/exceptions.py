@@ -8,6 +8,7 @@ from typing import ClassVar
 __all__ = [
     "AccessTokenExpired",
     "CrossSiteRequest",
+    "InvalidClaim",
     "InvalidCredentials",
     "InvalidRequest",
     "InvalidToken",
@@ -36,14 +37,15 @@ class SessionError(Exception):
     Base of this tree: what a client is told, and nothing more.
 
     `code` is for machines, `detail` for people, in English until it is answered;
-    `status` is the HTTP status and `headers` are sent with it. None of them ever holds
-    a token.
+    `status` is the HTTP status and `headers` are sent with it; `facts` are told beside
+    code and detail. None of them ever holds a token.
     """
 
     code: ClassVar[str]
     detail: ClassVar[str]
     status: ClassVar[int] = 401
     headers: ClassVar[Mapping[str, str]] = {}
+    facts: Mapping[str, str] = {}
 
     def __str__(self) -> str:
         return self.detail
@@ -135,6 +137,23 @@ class ReauthenticationRequired(SessionError):
     code = "reauthentication_required"
     detail = gettext_noop("Confirm your password, then try again.")
     status = 403
+
+
+class InvalidClaim(SessionError):
+    """
+    The session is good, but a claim that this takes is missing or says otherwise.
+
+    `claim` is its name. 403, because a client takes 401 for the end of its token; where
+    the claim may have changed since the last refresh, another refresh tells.
+    """
+
+    code = "invalid_claim"
+    detail = gettext_noop("Your session does not allow this.")
+    status = 403
+
+    def __init__(self, claim: str) -> None:
+        super().__init__()
+        self.facts = {"claim": claim}
 
 
 class InvalidRequest(SessionError):

@@ -404,7 +404,7 @@ def test_a_token_of_4096_characters_is_read():
     token = stretch(4096)
 
     assert MAX_ACCESS_TOKEN_LENGTH == 4096
-    assert decode_access(token, NOW) == CLAIMS
+    assert replace(decode_access(token, NOW), claims={}) == CLAIMS
 
 
 @pytest.mark.parametrize("length", [4097, 15_000_000])

@@ -330,12 +330,17 @@ def test_caching_is_forbidden_whatever_was_said_before(before):
     ids=lambda error: error.__name__,
 )
 def test_a_refusal_is_the_error_as_json(error):
-    """HC-01, HC-04: A refusal has the error's code, text, status and headers only."""
-    refusal = error(object()) if error is exceptions.AccessTokenExpired else error()
+    """HC-01, HC-04: A refusal has code, text, facts, status and headers, no more."""
+    given: dict[Any, Any] = {
+        exceptions.AccessTokenExpired: [object()],
+        exceptions.InvalidClaim: ["roles"],
+    }
+    facts = {"claim": "roles"} if error is exceptions.InvalidClaim else {}
 
-    response = refuse(refusal)
+    response = refuse(error(*given.get(error, [])))
 
-    assert json.loads(response.content) == {"detail": error.detail, "code": error.code}
+    told = {"detail": error.detail, "code": error.code, **facts}
+    assert json.loads(response.content) == told
     assert response.status_code == error.status
     assert dict(response.headers) == {
         "Content-Type": "application/json",

@@ -22,7 +22,12 @@ from rotating_sessions.authentication import (
     RotatingSessionAuthentication,
     session_exempt,
 )
-from rotating_sessions.permissions import RecentLogin, recent_login_required
+from rotating_sessions.permissions import (
+    HasClaim,
+    RecentLogin,
+    claim_required,
+    recent_login_required,
+)
 
 
 def plain(request: HttpRequest) -> HttpResponse:
@@ -203,6 +208,64 @@ class LeaveView(APIView):
 def leave_exempt(request: HttpRequest) -> JsonResponse:
     """Log out as Django does, whatever the token is worth."""
     return leave(request)
+
+
+@claim_required("email_verified")
+def verified(request: HttpRequest) -> HttpResponse:
+    """Show what takes a verified address."""
+    return HttpResponse("verified")
+
+
+@claim_required("roles", includes="editor", max_age=timedelta(minutes=5))
+def edit(request: HttpRequest) -> HttpResponse:
+    """Show what takes a role, of the last five minutes."""
+    return HttpResponse("edited")
+
+
+@transaction.non_atomic_requests
+@claim_required("roles", includes="editor", max_age=timedelta(minutes=5))
+async def edit_async(request: HttpRequest) -> HttpResponse:
+    """Show what takes a role, of the last five minutes."""
+    return HttpResponse("edited")
+
+
+@method_decorator(
+    claim_required("roles", includes="editor", max_age=timedelta(minutes=5)),
+    name="dispatch",
+)
+class EditPage(View):
+    """Show what takes a role, of the last five minutes."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Answer with a word."""
+        return HttpResponse("edited")
+
+
+class VerifiedView(ProfileView):
+    """An API for a verified address, by the permission of a site's own."""
+
+    class IsVerified(HasClaim):
+        """Permit who has a verified address."""
+
+        claim = "email_verified"
+
+    permission_classes = (IsVerified,)
+
+
+class EditView(ProfileView):
+    """An API for a role."""
+
+    class IsEditor(HasClaim):
+        """Permit who was an editor at most five minutes ago."""
+
+        claim = "roles"
+        includes = "editor"
+        max_age = timedelta(minutes=5)
+
+    permission_classes = (IsEditor,)
+
+
+exempt_edit = session_exempt(edit)
 
 
 def _describe(user: Any, claims: Any) -> JsonResponse:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.core.checks import Tags, register
 
+from rotating_sessions.checks.claims import check_claims
 from rotating_sessions.checks.database import check_database
 from rotating_sessions.checks.keys import check_access_keys
 from rotating_sessions.checks.pages import check_pages
@@ -25,6 +26,7 @@ def register_checks() -> None:
     """
     register(check_values, Tags.security)
     register(check_access_keys, Tags.security)
+    register(check_claims, Tags.security)
     register(check_surroundings, Tags.security)
     register(check_pages, Tags.security)
     register(check_deployment, Tags.security, deploy=True)

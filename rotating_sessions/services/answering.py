@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
+from django.contrib.auth.base_user import AbstractBaseUser
+
 from rotating_sessions.clients import Client
 from rotating_sessions.conf import get_conf
 from rotating_sessions.models import SessionFamily, day_of
 from rotating_sessions.rotation import Decision, Successor, Verdict
+from rotating_sessions.services.claims import compute_claims
 from rotating_sessions.services.reading import password_state
 from rotating_sessions.services.statements import (
     insert_token,
@@ -80,7 +83,9 @@ def issue(turn: Turn) -> TokenPair | None:
     announce(session_refreshed, family, generation=family.generation)
     if turn.decision.verdict is Verdict.FAST_FORWARD:
         announce(lost_commit, family, generation=successor.previous)
-    return mint_pair(family, generation=family.generation, refresh=refresh, now=now)
+    return mint_pair(
+        family, family.user, generation=family.generation, refresh=refresh, now=now
+    )
 
 
 def keep(turn: Turn) -> TokenPair | None:
@@ -96,17 +101,25 @@ def keep(turn: Turn) -> TokenPair | None:
         if not update_family(family.pk, changes, expected, write_database()):
             return None
         _adopt(turn, changes)
-    return mint_pair(family, generation=generation, refresh=None, now=turn.now)
+    return mint_pair(
+        family, family.user, generation=generation, refresh=None, now=turn.now
+    )
 
 
 def mint_pair(
-    family: SessionFamily, *, generation: int, refresh: str | None, now: datetime
+    family: SessionFamily,
+    user: AbstractBaseUser | None,
+    *,
+    generation: int,
+    refresh: str | None,
+    now: datetime,
 ) -> TokenPair:
     """
     Return the answer to a login or a refresh, with a new access token.
 
     Args:
         family: The row as it is committed with this answer.
+        user: Whose it is.
         generation: That of the refresh token which the client will hold.
         refresh: The refresh token just issued, or None to answer access only.
         now: The moment of the operation.
@@ -123,6 +136,7 @@ def mint_pair(
         expires_at=expires_at,
         auth_time=family.auth_time,
         networks=tuple(networks),
+        claims=compute_claims(user),
     )
     return TokenPair(
         access=encode_access(claims),

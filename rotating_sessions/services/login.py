@@ -120,7 +120,7 @@ def _start(
             _enforce_session_limit(user.pk)
 
         transaction.on_commit(enforce, using=write_database(), robust=True)
-    return mint_pair(family, generation=0, refresh=refresh, now=now)
+    return mint_pair(family, user, generation=0, refresh=refresh, now=now)
 
 
 def _create_family(

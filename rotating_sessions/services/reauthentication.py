@@ -207,7 +207,7 @@ def _stamp(
     if rows.update(auth_time=locked.auth_time, auth_hash=locked.auth_hash) == 0:
         return SessionEnded()
     locked.user = user
-    pair = mint_pair(locked, generation=claims.generation, refresh=None, now=now)
+    pair = mint_pair(locked, user, generation=claims.generation, refresh=None, now=now)
     return locked, pair
 
 

@@ -19,7 +19,7 @@ from rotating_sessions.conf import get_conf
 from rotating_sessions.exceptions import AccessTokenExpired, InvalidToken
 from rotating_sessions.rotation import CLOCK_SKEW
 from rotating_sessions.tokens.access_keys import AccessKey
-from rotating_sessions.tokens.claims import AccessClaims
+from rotating_sessions.tokens.claims import AccessClaims, read_site_claims
 from rotating_sessions.tokens.keys import get_key_ring
 
 __all__ = ["MAX_ACCESS_TOKEN_LENGTH", "AccessClaims", "decode_access", "encode_access"]
@@ -44,6 +44,7 @@ def encode_access(claims: AccessClaims) -> str:
     conf = get_conf()
     key = get_key_ring().minting_key
     payload = {
+        **claims.claims,
         "iss": conf.issuer,
         "aud": conf.audience,
         "sub": claims.user_pk,
@@ -142,6 +143,7 @@ def _read_claims(payload: Mapping[str, Any]) -> AccessClaims:
         raise InvalidToken
     try:
         family_id = UUID(payload["sid"])
+        site_claims = read_site_claims(payload)
     except ValueError as error:
         raise InvalidToken from error
     return AccessClaims(
@@ -152,6 +154,7 @@ def _read_claims(payload: Mapping[str, Any]) -> AccessClaims:
         expires_at=_moment(payload["exp"]),
         auth_time=_moment(payload["auth_time"]),
         networks=tuple(networks),
+        claims=site_claims,
     )
 
 

@@ -50,7 +50,7 @@ def forbid_caching(response: HttpResponseBase) -> None:
 
 def explain(error: SessionError) -> dict[str, str]:
     """Return what a client is told of an error, in the language of the request."""
-    return {"detail": gettext(error.detail), "code": error.code}
+    return {"detail": gettext(error.detail), "code": error.code, **error.facts}
 
 
 def refuse(error: SessionError) -> JsonResponse:

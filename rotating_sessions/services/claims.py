@@ -1,0 +1,22 @@
+"""Ask the site what its access tokens shall say of a user."""
+
+from __future__ import annotations
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.utils.module_loading import import_string
+
+from rotating_sessions.conf import get_conf
+from rotating_sessions.tokens.claims import SiteClaims, take_site_claims
+
+__all__ = ["compute_claims"]
+
+
+def compute_claims(user: AbstractBaseUser | None) -> SiteClaims:
+    """
+    Return what the function that CLAIMS names says of the user now.
+
+    Raises:
+        TypeError, ValueError: The site's fault: it said what no token can carry.
+    """
+    path = get_conf().claims
+    return take_site_claims({} if path is None else import_string(path)(user))
