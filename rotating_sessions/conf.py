@@ -29,6 +29,7 @@ class Conf:
     access_lifetime: timedelta = timedelta(minutes=30)
     idle_timeout: timedelta = timedelta(days=14)
     absolute_timeout: timedelta = timedelta(days=30)
+    short_timeout: timedelta = timedelta(hours=12)
     recent_login: timedelta = timedelta(minutes=15)
     grace_period: timedelta = timedelta(seconds=60)
     poll_interval: timedelta = timedelta(seconds=5)

@@ -42,17 +42,18 @@ class TokenField(TextField):
         self.validators = []
 
 
-class LoginSerializer(serializers.Serializer[dict[str, str]]):
-    """The user model's username field, `password`, and perhaps a transport."""
+class LoginSerializer(serializers.Serializer[dict[str, Any]]):
+    """The username field, `password`, and perhaps a transport and how long for."""
 
     password = TextField(max_length=4096)
     transport = TextField(required=False)
+    remember = serializers.BooleanField(default=True)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields[get_user_model().USERNAME_FIELD] = TextField(max_length=254)
 
-    def validate(self, attrs: dict[str, str]) -> dict[str, str]:
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Fill in the site's transport, and refuse one that it does not allow."""
         conf = get_conf()
         transport = attrs.setdefault("transport", conf.default_transport)

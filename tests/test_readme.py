@@ -57,7 +57,7 @@ def spell(value: object) -> str:
     """Return a default as README spells it: spans in words, numbers plain."""
     if isinstance(value, timedelta):
         seconds = int(value.total_seconds())
-        units = {"days": 86400, "minutes": 60, "seconds": 1}
+        units = {"days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
         # One minute is 60 seconds here, as in the text around the table.
         name = next(
             n for n, size in units.items() if seconds % size == 0 < seconds > size

@@ -13,7 +13,11 @@ from django.db import OperationalError, ProgrammingError, connection, transactio
 from django.test import override_settings
 
 from rotating_sessions import revocations
-from rotating_sessions.exceptions import InvalidCredentials, Unavailable
+from rotating_sessions.exceptions import (
+    InvalidCredentials,
+    SessionExpired,
+    Unavailable,
+)
 from rotating_sessions.models import RefreshToken, SessionFamily
 from rotating_sessions.services import (
     announce_login,
@@ -562,3 +566,65 @@ def test_fault_of_a_site_that_hears_of_logins_is_not_hidden(rf, user):
 
     with connection.execute_wrapper(fault), pytest.raises(ProgrammingError):
         announce_login(rf.post("/login/"), user)
+
+
+# For how long.
+
+
+DAY = timedelta(days=1)
+
+
+def log_in_for(rf: Any, user: Any, lifetime: timedelta | None) -> TokenPair:
+    request = rf.post("/login/", REMOTE_ADDR=HOME, HTTP_USER_AGENT=FIREFOX)
+    return start_session(request, user, transport="header", lifetime=lifetime)
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        (None, 30 * DAY),
+        (DAY, DAY),
+        (30 * DAY, 30 * DAY),
+        (31 * DAY, 30 * DAY),
+        (timedelta.max, 30 * DAY),
+    ],
+)
+def test_lifetime_of_a_login_only_shortens(rf, user, clock, asked, given):
+    """A session lasts as long as its login asks for, up to ABSOLUTE_TIMEOUT."""
+    pair = log_in_for(rf, user, asked)
+
+    row = columns(pair)
+    assert row["expires_at"] == clock.now + given
+    assert row["ends_on"] == (clock.now + min(given, 14 * DAY)).date()
+    assert pair.refresh_lifetime == min(given, 14 * DAY)
+
+
+@pytest.mark.parametrize("lifetime", [timedelta(), timedelta(microseconds=-1)])
+def test_session_that_would_be_over_is_not_begun(rf, user, lifetime):
+    """A lifetime that is none is the caller's mistake."""
+    with pytest.raises(ValueError, match="lasts for some time"):
+        log_in_for(rf, user, lifetime)
+
+    assert not SessionFamily.objects.exists()
+
+
+def test_short_session_is_not_prolonged_by_use(rf, user, clock):
+    """A refresh puts off the idle deadline, and never the end of a short session."""
+    first = log_in_for(rf, user, timedelta(hours=8))
+    clock.forward(timedelta(hours=7, minutes=50))
+
+    second = present(first)
+
+    assert second.refresh_lifetime == timedelta(minutes=10)
+    assert second.access_lifetime == timedelta(minutes=10)
+    clock.forward(timedelta(minutes=10))
+    with pytest.raises(SessionExpired):
+        present(second)
+
+
+def test_access_token_ends_with_a_session_shorter_than_its_lifetime(rf, user, clock):
+    """An access token never outlives its session, however short that is."""
+    pair = log_in_for(rf, user, timedelta(minutes=2))
+
+    assert pair.access_lifetime == timedelta(minutes=2)
+    assert claims_of(pair).expires_at <= clock.now + timedelta(minutes=2)

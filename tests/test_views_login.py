@@ -360,3 +360,40 @@ def test_user_deleted_by_who_hears_of_the_login_is_not_logged_in(api, user):
 
     assert refusal(response) == (401, "invalid_credentials")
     assert not SessionFamily.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("wish", "hours"),
+    [({}, 14 * 24), ({"remember": True}, 14 * 24), ({"remember": False}, 12)],
+)
+def test_login_may_ask_not_to_be_remembered(api, user, clock, wish, hours):
+    """A login with `remember` false ends after SHORT_TIMEOUT, and so do its cookies."""
+    api.get(LOGIN)
+
+    response = api.send(LOGIN, credentials(user, transport="cookie", **wish))
+
+    ages = {response.cookies[name]["max-age"] for name in (ACCESS, REFRESH)}
+    family = SessionFamily.objects.get()
+    assert ages == {hours * 3600}
+    assert min(family.expires_at, family.idle_at) - clock.now == timedelta(hours=hours)
+
+
+def test_site_says_what_short_is(api, user, settings):
+    """SHORT_TIMEOUT is the site's, and never longer than ABSOLUTE_TIMEOUT."""
+    ends = []
+    for days in (3, 40):
+        settings.ROTATING_SESSIONS = {"SHORT_TIMEOUT": timedelta(days=days)}
+        api.send(LOGIN, credentials(user, remember=False))
+        family = SessionFamily.objects.latest("created_at")
+        ends.append(family.expires_at - family.created_at)
+
+    assert ends == [timedelta(days=3), timedelta(days=30)]
+
+
+@pytest.mark.parametrize("wish", ["perhaps", None, [], {}, 2])
+def test_remember_is_yes_or_no(api, user, wish):
+    """What is neither is a malformed request, and begins nothing."""
+    response = api.send(LOGIN, credentials(user, remember=wish))
+
+    assert refusal(response) == (400, "invalid_request")
+    assert not SessionFamily.objects.exists()

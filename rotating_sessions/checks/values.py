@@ -44,6 +44,12 @@ def _check_lifetimes(conf: Conf) -> Iterator[CheckMessage]:
         )
 
 
+def _check_short_timeout(conf: Conf) -> Iterator[CheckMessage]:
+    # Not beside the others: it only ever shortens what they allow.
+    if conf.short_timeout <= timedelta():
+        yield an_error(3, "SHORT_TIMEOUT has to be positive.")
+
+
 def _check_recent_login(conf: Conf) -> Iterator[CheckMessage]:
     # An older login than that is none: its session has ended.
     if not timedelta() < conf.recent_login <= conf.absolute_timeout:
@@ -135,6 +141,7 @@ def _check_texts(conf: Conf) -> Iterator[CheckMessage]:
 
 _CHECKS: tuple[Callable[[Conf], Iterator[CheckMessage]], ...] = (
     _check_lifetimes,
+    _check_short_timeout,
     _check_recent_login,
     _check_grace_period,
     _check_polling,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -50,7 +50,11 @@ __all__ = ["announce_login", "start_session"]
 
 @sensitive_variables()
 def start_session(
-    request: HttpRequest, user: AbstractBaseUser, *, transport: str | None = None
+    request: HttpRequest,
+    user: AbstractBaseUser,
+    *,
+    transport: str | None = None,
+    lifetime: timedelta | None = None,
 ) -> TokenPair:
     """
     Start a session for a user whose login is complete, every factor of it.
@@ -63,12 +67,14 @@ def start_session(
         request: The request that logs in: its client is what the session is bound to.
         user: The user, saved and active.
         transport: "header" or "cookie"; DEFAULT_TRANSPORT where it is not given.
+        lifetime: For how long this session may last, however active. It shortens
+            ABSOLUTE_TIMEOUT, and never lengthens it.
 
     Returns:
         The tokens: `transports.write_tokens` puts them on a response.
 
     Raises:
-        ValueError: The transport is not one of TRANSPORTS.
+        ValueError: The transport is not one of TRANSPORTS, or a lifetime is none.
         Unavailable: The database failed; outside a transaction of the caller's, which
             gets the database's own error.
     """
@@ -76,7 +82,12 @@ def start_session(
     chosen = transport or get_conf().default_transport
     if chosen not in get_conf().transports:
         raise ValueError(f"TRANSPORTS does not allow {chosen!r}.")
-    return run_in_transaction(partial(_start, request, user, chosen, now))
+    longest = get_conf().absolute_timeout
+    lifetime = longest if lifetime is None else min(lifetime, longest)
+    if lifetime <= timedelta():
+        raise ValueError("A session lasts for some time, or is not begun.")
+    start = partial(_start, request, user, chosen, lifetime=lifetime, now=now)
+    return run_in_transaction(start)
 
 
 def announce_login(request: HttpRequest, user: AbstractBaseUser) -> None:
@@ -103,14 +114,21 @@ def announce_login(request: HttpRequest, user: AbstractBaseUser) -> None:
 
 
 def _start(
-    request: HttpRequest, user: AbstractBaseUser, transport: str, now: datetime
+    request: HttpRequest,
+    user: AbstractBaseUser,
+    transport: str,
+    *,
+    lifetime: timedelta,
+    now: datetime,
 ) -> TokenPair:
     client = read_client(request)
     if client.network is None:
         # A session whose address nobody knows is bound to nothing: perhaps a proxy that
         # the settings do not name.
         report("address_unknown", level=logging.WARNING)
-    family, refresh = _create_family(user, client, transport, now)
+    family, refresh = _create_family(
+        user, client, transport, expires_at=now + lifetime, now=now
+    )
     _replace_session(request, family, now)
     if get_conf().session_limit is not None:
         # Once committed: whoever commits last sees all the others, so that no lock has
@@ -124,12 +142,16 @@ def _start(
 
 
 def _create_family(
-    user: AbstractBaseUser, client: Client, transport: str, now: datetime
+    user: AbstractBaseUser,
+    client: Client,
+    transport: str,
+    *,
+    expires_at: datetime,
+    now: datetime,
 ) -> tuple[SessionFamily, str]:
-    conf = get_conf()
     device = describe_device(client.user_agent)
     known_device = families().filter(user_id=user.pk, device=device).exists()
-    expires_at, idle_at = now + conf.absolute_timeout, now + conf.idle_timeout
+    idle_at = now + get_conf().idle_timeout
     family = SessionFamily(
         user_id=user.pk,
         user_pk=str(user.pk),

@@ -21,6 +21,7 @@ from rotating_sessions.authentication import (
     read_visit,
 )
 from rotating_sessions.clients import read_client
+from rotating_sessions.conf import get_conf
 from rotating_sessions.exceptions import (
     InvalidCredentials,
     InvalidToken,
@@ -82,6 +83,7 @@ class LoginView(Endpoint):
         """Start a session and answer with its tokens."""
         credentials = self.parse(LoginSerializer, request)
         transport = credentials.pop("transport")
+        lifetime = None if credentials.pop("remember") else get_conf().short_timeout
         if transport == COOKIE:
             enforce_csrf(django_request(request))
         user = authenticate(django_request(request), **credentials)
@@ -99,7 +101,9 @@ class LoginView(Endpoint):
         # Before there is a session: one that is begun has to be handed out.
         announce_login(django_request(request), user)
         try:
-            pair = start_session(django_request(request), user, transport=transport)
+            pair = start_session(
+                django_request(request), user, transport=transport, lifetime=lifetime
+            )
         except IntegrityError as error:
             # The user was deleted while the password was checked.
             raise InvalidCredentials from error

@@ -43,7 +43,7 @@ export class SessionClient extends EventTarget {
   refresh(): Promise<Response | null>;
 
   /** Log in; resolve to the answer. Its body is left where it is not `ok`. */
-  login(credentials: Record<string, string>): Promise<Response>;
+  login(credentials: Record<string, string | boolean>): Promise<Response>;
 
   /** Log out, in every tab; resolve to the answer. */
   logout(): Promise<Response>;
