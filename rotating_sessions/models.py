@@ -135,6 +135,8 @@ class SessionFamily(models.Model):
 
     ip_address = models.GenericIPAddressField(_("address"), null=True)
     user_agent = models.CharField(_("user agent"), max_length=256, blank=True)
+    # The site's own, a JSON object. NULL where there is none: most have none.
+    data = models.JSONField(null=True, editable=False)
 
     objects = SessionFamilyQuerySet.as_manager()
 

@@ -94,6 +94,7 @@ def test_login_starts_a_family(rf, user, clock):
         "revoked_reason": "",
         "ip_address": HOME,
         "user_agent": FIREFOX,
+        "data": None,
     }
 
 

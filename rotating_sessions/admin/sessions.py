@@ -34,6 +34,7 @@ from rotating_sessions.timeline import State, state_of
 __all__ = ["SessionFamilyAdmin"]
 
 _HIDDEN_FIELDS = {
+    "data",
     "secret",
     "current_digest",
     "previous_digest",

@@ -133,6 +133,7 @@ class Migration(migrations.Migration):
                         blank=True, max_length=256, verbose_name="user agent"
                     ),
                 ),
+                ("data", models.JSONField(editable=False, null=True)),
                 (
                     "user",
                     models.ForeignKey(

@@ -47,6 +47,10 @@ from rotating_sessions.services.revocation import (
     revoke_sessions,
     revoke_sessions_of_deleted_user,
 )
+from rotating_sessions.services.session_data import (
+    change_session_data,
+    read_session_data,
+)
 from rotating_sessions.services.statistics import (
     Statistics,
     read_last_addresses,
@@ -71,6 +75,7 @@ __all__ = [
     "Theft",
     "announce_login",
     "attach_reading",
+    "change_session_data",
     "check_not_revoked",
     "confirm",
     "count_ended",
@@ -84,6 +89,7 @@ __all__ = [
     "read_last_addresses",
     "read_purge_delay",
     "read_session",
+    "read_session_data",
     "read_statistics",
     "read_whole_history",
     "reauthenticate_session",

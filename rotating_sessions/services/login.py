@@ -35,6 +35,7 @@ from rotating_sessions.services.reading import (
     select_sessions,
 )
 from rotating_sessions.services.revocation import revoke_family, revoke_sessions
+from rotating_sessions.services.session_data import JsonObject, check_data
 from rotating_sessions.services.transactions import (
     announce,
     failing_clearly,
@@ -55,6 +56,7 @@ def start_session(
     *,
     transport: str | None = None,
     lifetime: timedelta | None = None,
+    data: JsonObject | None = None,
 ) -> TokenPair:
     """
     Start a session for a user whose login is complete, every factor of it.
@@ -69,12 +71,14 @@ def start_session(
         transport: "header" or "cookie"; DEFAULT_TRANSPORT where it is not given.
         lifetime: For how long this session may last, however active. It shortens
             ABSOLUTE_TIMEOUT, and never lengthens it.
+        data: What the site keeps with the session: see `change_session_data`.
 
     Returns:
         The tokens: `transports.write_tokens` puts them on a response.
 
     Raises:
-        ValueError: The transport is not one of TRANSPORTS, or a lifetime is none.
+        ValueError: The transport is not one of TRANSPORTS, the lifetime is none, or
+            the data cannot be kept.
         Unavailable: The database failed; outside a transaction of the caller's, which
             gets the database's own error.
     """
@@ -86,8 +90,8 @@ def start_session(
     lifetime = longest if lifetime is None else min(lifetime, longest)
     if lifetime <= timedelta():
         raise ValueError("A session lasts for some time, or is not begun.")
-    start = partial(_start, request, user, chosen, lifetime=lifetime, now=now)
-    return run_in_transaction(start)
+    wishes = {"expires_at": now + lifetime, "data": check_data(data or {}) or None}
+    return run_in_transaction(partial(_start, request, user, chosen, wishes, now))
 
 
 def announce_login(request: HttpRequest, user: AbstractBaseUser) -> None:
@@ -117,8 +121,7 @@ def _start(
     request: HttpRequest,
     user: AbstractBaseUser,
     transport: str,
-    *,
-    lifetime: timedelta,
+    wishes: dict[str, Any],
     now: datetime,
 ) -> TokenPair:
     client = read_client(request)
@@ -126,9 +129,7 @@ def _start(
         # A session whose address nobody knows is bound to nothing: perhaps a proxy that
         # the settings do not name.
         report("address_unknown", level=logging.WARNING)
-    family, refresh = _create_family(
-        user, client, transport, expires_at=now + lifetime, now=now
-    )
+    family, refresh = _create_family(user, client, transport, wishes, now)
     _replace_session(request, family, now)
     if get_conf().session_limit is not None:
         # Once committed: whoever commits last sees all the others, so that no lock has
@@ -145,8 +146,7 @@ def _create_family(
     user: AbstractBaseUser,
     client: Client,
     transport: str,
-    *,
-    expires_at: datetime,
+    wishes: dict[str, Any],
     now: datetime,
 ) -> tuple[SessionFamily, str]:
     device = describe_device(client.user_agent)
@@ -161,9 +161,9 @@ def _create_family(
         networks=remember_network("", client),
         auth_time=now,
         created_at=now,
-        expires_at=expires_at,
         idle_at=idle_at,
-        ends_on=day_of(min(expires_at, idle_at)),
+        ends_on=day_of(min(wishes["expires_at"], idle_at)),
+        **wishes,
         ip_address=client.ip_address,
         user_agent=client.user_agent,
     )
