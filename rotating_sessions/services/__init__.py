@@ -38,6 +38,7 @@ from rotating_sessions.services.request_session import (
     SessionReading,
     attach_reading,
     read_session,
+    replace_session,
 )
 from rotating_sessions.services.revocation import (
     end_proven_session,
@@ -95,6 +96,7 @@ __all__ = [
     "reauthenticate_session",
     "reauthenticate_with_password",
     "refresh_session",
+    "replace_session",
     "revoke_all_sessions",
     "revoke_in_batches",
     "revoke_session",

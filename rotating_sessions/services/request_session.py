@@ -69,8 +69,8 @@ def read_session(request: HttpRequest) -> SessionFamily | None:
     return _reading_of(request).read()
 
 
-def replace_session(request: HttpRequest, row: SessionFamily) -> None:
-    """Let the rest of the request read this row, which it has just written."""
+def replace_session(request: HttpRequest, row: SessionFamily | None) -> None:
+    """Let the rest of the request read this row, or that it has no session."""
     _reading_of(request).row = row
 
 

@@ -18,7 +18,8 @@ from django.http import HttpRequest
 
 from rotating_sessions.exceptions import NotAuthenticated, SessionEnded
 from rotating_sessions.models import SessionFamily
-from rotating_sessions.services.reading import families, find_session, read_session
+from rotating_sessions.services.reading import families, find_session
+from rotating_sessions.services.request_session import read_session, replace_session
 from rotating_sessions.services.transactions import run_in_transaction
 from rotating_sessions.tokens.access import AccessClaims
 
@@ -84,7 +85,7 @@ def change_session_data(
     if session is None:
         raise SessionEnded
     # What the rest of this request reads is what was just written.
-    request.session_row = session  # type: ignore[attr-defined]
+    replace_session(request, session)
     return read_session_data(request)
 
 

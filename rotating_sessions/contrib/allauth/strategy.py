@@ -14,7 +14,7 @@ from rotating_sessions.authentication import Visit, read_visit
 from rotating_sessions.clients import read_client
 from rotating_sessions.contrib.allauth.state import FamilyKey, find_state, settle
 from rotating_sessions.exceptions import SessionError, Unavailable
-from rotating_sessions.services import refresh_session, start_session
+from rotating_sessions.services import refresh_session, replace_session, start_session
 from rotating_sessions.tokens.refresh import decode_refresh
 from rotating_sessions.transports import COOKIE, HEADER
 
@@ -82,7 +82,7 @@ class RotatingSessionStrategy(SessionTokenStrategy):  # type: ignore[misc]
 def _ignore_cookies(request: HttpRequest) -> None:
     request.session_visit = Visit()  # type: ignore[attr-defined]
     request.session_family = None  # type: ignore[attr-defined]
-    request.session_row = None  # type: ignore[attr-defined]
+    replace_session(request, None)
 
 
 @sensitive_variables()
