@@ -7,26 +7,59 @@ same users, with the same logins and refreshes, of which as many are long over.
 
 from __future__ import annotations
 
-from django.db import connection
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
-__all__ = ["fill_ours", "fill_theirs", "fill_users"]
+from django.db import connections
 
-USERS = 10_000
+__all__ = [
+    "Sessions",
+    "fill_ours",
+    "fill_ours_unsorted",
+    "fill_theirs",
+    "fill_users",
+    "settle",
+]
 
-_USERS = f"""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sessions:
+    """
+    What a site has had.
+
+    The `ended` sessions sat idle, and are there to be purged. The `live` ones began in
+    the last `days`, and of these every `revoked`th was revoked since, where that is not
+    0. Each was refreshed `refreshes` times, an hour after the other, from one `network`
+    (its hash), by users whose password is noted as `auth_hash`.
+    """
+
+    ended: int
+    live: int
+    refreshes: int
+    users: int = 10_000
+    days: int = 1
+    revoked: int = 0
+    auth_hash: str = "0" * 24
+    network: str = "0" * 19
+
+
+_USERS = """
 INSERT INTO auth_user (username, password, is_superuser, first_name, last_name, email,
     is_staff, is_active, date_joined)
-SELECT 'user' || n, '', false, '', '', '', false, true, now()
-FROM generate_series(1, {USERS}) n
+SELECT 'user' || n, %(password)s, false, '', '', '', false, true, now()
+FROM generate_series(1, %(users)s) n
 """
 
-# The ended ones began 120 to 90 days ago, one after the other; the live ones today.
-_BEGUN = f"""
-SELECT n, 1 + mod(n, {USERS}) AS user_id, gen_random_uuid() AS id,
+# The ended ones began 120 to 90 days ago, one after the other. All refreshes are over.
+_BEGUN = """
+SELECT n, 1 + mod(n, %(users)s) AS user_id, gen_random_uuid() AS id,
     CASE WHEN n <= %(ended)s
         THEN now() - interval '120 days' + interval '30 days' * n / %(ended)s
-        ELSE now() - interval '1 day' * (n - %(ended)s) / %(live)s
-    END AS begun
+        ELSE now() - interval '1 hour' * (%(refreshes)s + 2)
+            - interval '1 day' * %(days)s * (%(ended)s + %(live)s - n) / %(live)s
+    END AS begun,
+    n > %(ended)s AND COALESCE(mod(n, NULLIF(%(revoked)s, 0)) = 0, false)
+        AS is_revoked
 FROM generate_series(1, %(ended)s + %(live)s) n
 """
 
@@ -35,30 +68,31 @@ INSERT INTO rotating_sessions_sessionfamily (id, user_id, user_pk, secret, trans
     device, generation, previous, current_digest, previous_digest, confirmed_at,
     displaced, auth_hash, networks, auth_time, created_at, rotated_at, expires_at,
     idle_at, ends_on, revoked_at, revoked_reason, ip_address, user_agent)
-SELECT id, user_id, user_id::text, sha256(id::text::bytea), 'cookie',
+SELECT id, user_id, user_id::text, sha256(id::text::bytea), 'header',
     'Firefox on Linux', %(refreshes)s, %(refreshes)s - 1,
     sha256(('current' || id)::bytea), sha256(('previous' || id)::bytea), NULL,
-    0, left(md5(user_id::text), 24), left(md5(id::text), 19), begun, begun,
-    begun + interval '1 hour' * %(refreshes)s, begun + interval '30 days',
-    begun + interval '14 days' + interval '1 hour' * %(refreshes)s,
-    timezone('UTC', least(begun + interval '30 days', begun + interval '14 days'
-        + interval '1 hour' * %(refreshes)s))::date, NULL, '',
-    '203.0.113.5',
+    0, %(auth_hash)s, %(network)s, begun, begun, rotated, begun + interval '30 days',
+    rotated + interval '14 days', timezone('UTC',
+        least(begun + interval '30 days', rotated + interval '14 days'))::date,
+    CASE WHEN is_revoked THEN rotated END,
+    CASE WHEN is_revoked THEN 'logout' ELSE '' END, '203.0.113.5',
     'Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0'
-FROM ({_BEGUN}) begun
-ORDER BY begun
+FROM (SELECT *, begun + interval '1 hour' * %(refreshes)s AS rotated
+    FROM ({_BEGUN}) begun
+) rotated
 """
 
-# In the order in which they were issued: those of one session lie far apart.
 _TOKENS = """
 INSERT INTO rotating_sessions_refreshtoken (family_id, generation, digest, issued_at,
     ip_address, user_agent, reused_user_agent)
 SELECT id, token.generation, sha256((id || '/' || token.generation)::bytea),
     created_at + interval '1 hour' * token.generation, ip_address, user_agent, ''
-FROM rotating_sessions_sessionfamily,
-    generate_series(0, %(refreshes)s) AS token (generation)
-ORDER BY created_at + interval '1 hour' * token.generation
+FROM generate_series(%(first)s, %(refreshes)s) AS token (generation),
+    rotating_sessions_sessionfamily
 """
+
+# In the order in which they were issued: those of one session lie far apart.
+_IN_ORDER = "ORDER BY created_at + interval '1 hour' * token.generation"
 
 _OUTSTANDING = f"""
 INSERT INTO token_blacklist_outstandingtoken (user_id, jti, token, created_at,
@@ -81,31 +115,43 @@ ORDER BY id
 """
 
 
-def fill_users() -> None:
+def fill_users(
+    users: int = 10_000, *, password: str = "", using: str = "default"
+) -> None:
     """Insert the users, whom all sessions are of."""
-    _execute(_USERS)
+    _execute(using, _USERS, {"users": users, "password": password})
 
 
-def fill_ours(*, ended: int, live: int, refreshes: int) -> None:
-    """Insert our sessions, each refreshed so many times."""
-    for statement in (_FAMILIES, _TOKENS):
-        _execute(statement, ended=ended, live=live, refreshes=refreshes)
-    _settle()
+def fill_ours(sessions: Sessions, *, using: str = "default") -> None:
+    """Insert our sessions, and the tokens in the order in which they were issued."""
+    _execute(using, _FAMILIES, asdict(sessions))
+    _execute(using, _TOKENS + _IN_ORDER, {"first": 0, **asdict(sessions)})
+    settle(using)
 
 
-def fill_theirs(*, ended: int, live: int, refreshes: int) -> None:
+def fill_ours_unsorted(sessions: Sessions, *, using: str) -> None:
+    """Insert our sessions, and the tokens one generation after the other: unsorted."""
+    _execute(using, _FAMILIES, asdict(sessions))
+    for generation in range(sessions.refreshes + 1):
+        span = {"first": generation, "refreshes": generation}
+        _execute(using, _TOKENS, span)
+
+
+def fill_theirs(sessions: Sessions, *, using: str = "default") -> None:
     """Insert what simplejwt keeps of the same sessions."""
     for statement in (_OUTSTANDING, _BLACKLISTED):
-        _execute(statement, ended=ended, live=live, refreshes=refreshes)
-    _settle()
+        _execute(using, statement, asdict(sessions))
+    settle(using)
 
 
-def _settle() -> None:
+def settle(using: str = "default") -> None:
     """Let the server do now what it would do beside the measurement."""
     for statement in ("VACUUM ANALYZE", "CHECKPOINT"):
-        _execute(statement)
+        _execute(using, statement)
 
 
-def _execute(statement: str, **parameters: int) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters or None)
+def _execute(
+    using: str, statement: str, parameters: Mapping[str, object] | None = None
+) -> None:
+    with connections[using].cursor() as cursor:
+        cursor.execute(statement, parameters)

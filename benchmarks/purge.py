@@ -20,7 +20,12 @@ django.setup()
 
 from django.core.management import call_command  # noqa: E402 - once Django is set up
 
-from benchmarks.filling import fill_ours, fill_theirs, fill_users  # noqa: E402
+from benchmarks.filling import (  # noqa: E402
+    Sessions,
+    fill_ours,
+    fill_theirs,
+    fill_users,
+)
 from benchmarks.live import LiveSession, describe_latency  # noqa: E402
 from benchmarks.scratch import scratch_database  # noqa: E402
 from rotating_sessions.services import PurgeCount, purge_sessions  # noqa: E402
@@ -32,17 +37,17 @@ def main() -> None:
     """Measure, and print what came of it."""
     options = _read_options()
     live = options.sessions // 4
-    sizes = {"ended": options.sessions, "live": live, "refreshes": options.refreshes}
+    sessions = Sessions(ended=options.sessions, live=live, refreshes=options.refreshes)
     gone = options.sessions * options.refreshes
     print(
         f"{options.sessions} ended and {live} live sessions, {gone} refreshes to purge"
     )
     with scratch_database():
         fill_users()
-        fill_ours(**sizes)
+        fill_ours(sessions)
         ours = _measure_ours()
         print(f"purge: {ours:.1f} s, {gone / ours:.0f} refreshes/s")
-        fill_theirs(**sizes)
+        fill_theirs(sessions)
         theirs = _measure_theirs()
         print(f"flushexpiredtokens: {theirs:.1f} s, {gone / theirs:.0f} refreshes/s")
         print(f"ratio: {theirs / ours:.1f}")

@@ -1056,6 +1056,24 @@ def test_each_token_issued_is_recorded(first, clock):
     assert (token.ip_address, token.user_agent) == (TRAIN, FIREFOX)
 
 
+def test_authority_is_one_row_however_often_it_is_refreshed(first, clock):
+    """After many refreshes one row decides, without a record of any token."""
+    newest = first
+    for _ in range(60):
+        newest = present(newest)
+        clock.forward(W)
+    issued = RefreshToken.objects.count()
+    RefreshToken.objects.all().delete()
+
+    answer = present(newest)
+
+    assert issued == 61
+    assert SessionFamily.objects.count() == 1
+    assert claims_of(answer).generation == 61
+    with pytest.raises(RefreshTokenReused):
+        present(first)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_rotation_is_announced_with_its_generation(first):
     """session_refreshed tells of rotations, and not of answers with access only."""
