@@ -26,7 +26,22 @@ from benchmarks.beside.machine import describe_surroundings  # noqa: E402
 from benchmarks.beside.measuring import measure  # noqa: E402
 from benchmarks.beside.peers import list_contenders  # noqa: E402
 from benchmarks.beside.table import build_rows, format_rows  # noqa: E402
+from benchmarks.beside.visit import format_visits, measure_visits  # noqa: E402
 from benchmarks.scratch import scratch_database  # noqa: E402
+
+_US = "rotating_sessions"
+# By the names on the index.
+_DISTRIBUTIONS = (
+    "django-rotating-sessions",
+    "Django",
+    "djangorestframework",
+    "PyJWT",
+    "djangorestframework-simplejwt",
+    "django-allauth",
+    "django-oauth-toolkit",
+    "django-rest-knox",
+    "supertokens-python",
+)
 
 
 def main() -> None:
@@ -34,19 +49,22 @@ def main() -> None:
     options = _read_options()
     with scratch_database():
         create_users()
-        surroundings = describe_surroundings()
+        surroundings = describe_surroundings(_DISTRIBUTIONS)
         contenders = list_contenders()
         rows = build_rows(measure(contenders, options.rounds))
+        ours = next(each for each in contenders if each.name == _US)
+        visits = measure_visits(ours, options.visits)
         growth = measure_growth(contenders, options.refreshes)
     for name, value in surroundings.items():
         print(f"{name}: {value}")
     print(f"rounds: {options.rounds}", format_rows(rows), sep="\n\n", end="\n\n")
-    print(format_growth(growth))
+    print(format_visits(visits), format_growth(growth), sep="\n\n")
     if options.json:
         figures = {
             "surroundings": surroundings,
             "rounds": options.rounds,
             "rows": [asdict(row) for row in rows],
+            "visits": [{**asdict(each), "share": each.share} for each in visits],
             "bytes": growth,
         }
         options.json.write_text(json.dumps(figures, indent=2))
@@ -56,6 +74,9 @@ def _read_options() -> Namespace:
     parser = ArgumentParser(prog="benchmarks.beside")
     parser.add_argument(
         "--rounds", type=int, default=100, help="turns of each, at least 2"
+    )
+    parser.add_argument(
+        "--visits", type=int, default=20, help="of 300 requests each, to each view"
     )
     parser.add_argument(
         "--refreshes",

@@ -56,7 +56,8 @@ class Contender:
     Where it cannot refresh, or does so as one before it, `refreshes` is empty. `floor`
     is the same view unguarded. `stores` names what it keeps, where that is to be
     weighed; `refused` is the status of a superseded token, and `detects_theft` tells
-    whether it ends the session.
+    whether it ends the session. `is_trimmed` tells whether our purge bounds what it
+    keeps.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Contender:
     scheme = "Bearer"
     refused = 401
     detects_theft = False
+    is_trimmed = False
 
     def __init__(self) -> None:
         self._application = Application(*self.middleware, **self.settings)

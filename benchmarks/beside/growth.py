@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 
 from django.db import connection
 
 from benchmarks.beside.contenders import Contender
+from rotating_sessions.services import purge_sessions
 
 __all__ = ["format_growth", "measure_growth"]
 
@@ -18,17 +20,26 @@ WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
 
 # A page more or less is little beside as many logins and refreshes.
 _WRITES = 2000
+# Sessions, where each of them is refreshed more often than that. What a purge leaves is
+# little, and a page as much as a session: where a purge bounds it, more are needed.
+_FEWEST, _FEWEST_PURGED = 2, 10
+
+_PURGED = "after the purge"
 
 
 def measure_growth(
     contenders: Sequence[Contender], refreshes: Sequence[int]
 ) -> dict[str, dict[int, int]]:
     """Return the bytes of a session of each contender after so many refreshes."""
-    return {
-        each.stores: {count: _measure(each, count) for count in refreshes}
-        for each in contenders
-        if each.stores
-    }
+    if connection.vendor == "postgresql":
+        # Nothing is timed here, and there is much to write.
+        _execute("SET synchronous_commit = off")
+    growth: dict[str, dict[int, int]] = defaultdict(dict)
+    for each in filter(lambda contender: contender.stores, contenders):
+        for count in refreshes:
+            for name, size in _measure(each, count):
+                growth[name][count] = size
+    return growth
 
 
 def format_growth(growth: Mapping[str, Mapping[int, int]]) -> str:
@@ -46,15 +57,21 @@ def format_growth(growth: Mapping[str, Mapping[int, int]]) -> str:
     return "\n".join(lines)
 
 
-def _measure(contender: Contender, refreshes: int) -> int:
+def _measure(contender: Contender, refreshes: int) -> Iterator[tuple[str, int]]:
+    """Yield the bytes, and where a purge takes some of them what it leaves."""
     if not contender.refreshes:
         refreshes = 0
-    sessions = max(10, _WRITES // (refreshes + 1))
+    fewest = _FEWEST_PURGED if contender.is_trimmed else _FEWEST
+    sessions = max(fewest, _WRITES // (refreshes + 1))
     before = _read_size()
     held = [contender.log_in() for _ in range(sessions)]
     for _ in range(refreshes):
         held = [contender.refreshed(tokens) for tokens in held]
-    return round((_read_size() - before) / sessions)
+    yield contender.stores, round((_read_size() - before) / sessions)
+    if contender.is_trimmed:
+        list(purge_sessions())
+        size = round((_read_size() - before) / sessions)
+        yield f"{contender.stores}, {_PURGED}", size
 
 
 def _read_size() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,22 +13,9 @@ from django.utils import timezone
 
 __all__ = ["describe_surroundings"]
 
-# By the names on the index.
-_DISTRIBUTIONS = (
-    "django-rotating-sessions",
-    "Django",
-    "djangorestframework",
-    "PyJWT",
-    "djangorestframework-simplejwt",
-    "django-allauth",
-    "django-oauth-toolkit",
-    "django-rest-knox",
-    "supertokens-python",
-)
 
-
-def describe_surroundings() -> dict[str, str]:
-    """Return date, machine, load, database and versions."""
+def describe_surroundings(distributions: Iterable[str]) -> dict[str, str]:
+    """Return date, machine, load, database and the versions of what takes part."""
     load = ", ".join(f"{average:.1f}" for average in os.getloadavg())
     return {
         "date": timezone.now().date().isoformat(),
@@ -35,7 +23,7 @@ def describe_surroundings() -> dict[str, str]:
         "load of the last 1, 5 and 15 minutes": load,
         "Python": platform.python_version(),
         connection.display_name: _read_database_version(),
-        **{name: version(name) for name in _DISTRIBUTIONS},
+        **{name: version(name) for name in distributions},
     }
 
 

@@ -51,7 +51,7 @@ class _Ours(Contender):
     floor = "no authentication, Django"
     asks = "/guarded/ours/"
     logs_in, refreshes = "/ours/login/", "/ours/refresh/"
-    detects_theft = True
+    detects_theft = is_trimmed = True
     middleware = ("rotating_sessions.middleware.RotatingSessionMiddleware",)
 
 

@@ -19,8 +19,10 @@ from rest_framework_simplejwt.authentication import (
 from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
 
 from benchmarks.beside.views import (
+    PageView,
     SubjectView,
     WhoView,
+    ask_one_query,
     log_in_to_django,
     nobody,
     update_one_row,
@@ -42,6 +44,8 @@ _GUARDED: dict[str, _View] = {
     "nobody-drf": WhoView.as_view(),
     "ours": who_by_claims,
     "ours-user": who_by_user,
+    "ours-query": ask_one_query,
+    "ours-page": PageView.as_view(),
     "ours-drf": _drf(RotatingSessionAuthentication),
     "simplejwt": _drf(JWTStatelessUserAuthentication),
     "simplejwt-user": _drf(JWTAuthentication),

@@ -8,13 +8,20 @@ from django.contrib.auth import get_user_model, login
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
+from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import ModelSerializer
 from rest_framework.views import APIView
 from supertokens_python.recipe.session.framework.django.syncio import verify_session
 
+from rotating_sessions.authentication import RotatingSessionAuthentication
+
 __all__ = [
+    "PageView",
     "SubjectView",
     "WhoView",
+    "ask_one_query",
     "log_in_to_django",
     "nobody",
     "update_one_row",
@@ -42,6 +49,24 @@ class SubjectView(WhoView):
         return _answer(request.auth["sub"])
 
 
+class PageView(APIView):
+    """A page of a list, as many an API has it: of users, because there are many."""
+
+    authentication_classes = [RotatingSessionAuthentication]
+    permission_classes = [IsAuthenticated]
+
+    def get(self, request: Request) -> Response:
+        """Answer with twenty rows."""
+        rows = _users().order_by("pk")[:20]
+        return Response(_UserSerializer(rows, many=True).data)
+
+
+class _UserSerializer(ModelSerializer):
+    class Meta:
+        model = get_user_model()
+        fields = ["id", "username", "first_name", "last_name", "email", "date_joined"]
+
+
 def nobody(_request: HttpRequest) -> HttpResponse:
     """Answer that nobody asks."""
     return _answer(None)
@@ -61,6 +86,11 @@ def who_by_supertokens(request: HttpRequest) -> HttpResponse:
 def who_by_user(request: HttpRequest) -> HttpResponse:
     """Answer who asks, as the user says."""
     return _answer(request.user.pk)
+
+
+def ask_one_query(_request: HttpRequest) -> HttpResponse:
+    """Answer with one row."""
+    return JsonResponse(_users().values("id", "username", "email").get(pk=1))
 
 
 @csrf_exempt
