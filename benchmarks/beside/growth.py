@@ -22,7 +22,7 @@ WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
 _WRITES = 2000
 # Sessions, where each of them is refreshed more often than that. What a purge leaves is
 # little, and a page as much as a session: where a purge bounds it, more are needed.
-_FEWEST, _FEWEST_PURGED = 2, 10
+_FEWEST, _FEWEST_PURGED = 1, 5
 
 _PURGED = "after the purge"
 

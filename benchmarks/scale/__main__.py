@@ -26,9 +26,11 @@ def _read_options() -> Namespace:
         type=int,
         nargs="+",
         default=[10_000, 1_000_000, 10_000_000],
-        help="the sizes, each 5000 or more",
+        help="the sizes, each 10,000 or more",
     )
-    parser.add_argument("--rounds", type=int, default=40, help="turns of each size")
+    parser.add_argument(
+        "--rounds", type=int, default=40, help="turns of each size, 45 at most"
+    )
     parser.add_argument(
         "--keep",
         action="store_true",

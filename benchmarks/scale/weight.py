@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 from django.db import connections
 
 from benchmarks.scale.bulk import TABLES
-from benchmarks.scale.holders import draw_holders
+from benchmarks.scale.holders import draw_holders, push_out
 from benchmarks.scale.routing import choose
 from benchmarks.scale.sites import Site
 from benchmarks.scale.turns import refresh, use
 from rotating_sessions.services import PurgeCount, purge_sessions
+from rotating_sessions.transports import TokenPair
 
 __all__ = ["Weight", "format_weights", "time_purge", "time_walk", "weigh"]
 
@@ -30,6 +31,7 @@ _LABELS = {
     "token_row": "a token on record",
     "token_indexes": "a token on record, its indexes",
     "refresh_log": "WAL of a refresh, at random, after a checkpoint",
+    "compressed_log": "the same with wal_compression",
     "confirm_log": "WAL of its confirmation",
     "again_log": "WAL of another refresh of the same",
     "refresh_blocks": "pages not in the server's buffers for a refresh, at random",
@@ -52,6 +54,7 @@ class Weight:
     token_row: float
     token_indexes: float
     refresh_log: float
+    compressed_log: float
     confirm_log: float
     again_log: float
     refresh_blocks: float
@@ -62,11 +65,8 @@ def weigh(site: Site) -> Weight:
     choose(site.alias)
     family_row, family_indexes = _weigh_rows(site, TABLES[0])
     token_row, token_indexes = _weigh_rows(site, TABLES[1])
-    holders = draw_holders(site, _WRITES)
-    _ask(site, "CHECKPOINT")
-    blocks = _read_blocks(site)
-    refresh_log, pairs = _weigh_log(site, refresh, [each.refresh for each in holders])
-    blocks = _read_blocks(site) - blocks
+    compressed_log, _, _ = _weigh_first(site, compression="on")
+    refresh_log, blocks, pairs = _weigh_first(site, compression="off")
     confirm_log, _ = _weigh_log(site, use, pairs)
     again_log, _ = _weigh_log(site, refresh, [pair.refresh for pair in pairs])
     return Weight(
@@ -76,9 +76,10 @@ def weigh(site: Site) -> Weight:
         token_row=token_row,
         token_indexes=token_indexes,
         refresh_log=refresh_log,
+        compressed_log=compressed_log,
         confirm_log=confirm_log,
         again_log=again_log,
-        refresh_blocks=blocks / _WRITES,
+        refresh_blocks=blocks,
     )
 
 
@@ -116,6 +117,18 @@ def _weigh_rows(site: Site, table: str) -> tuple[float, float]:
         cursor.execute(statement, [table, table])
         rows_size, indexes_size, count = cursor.fetchone()
     return rows_size / count, indexes_size / count
+
+
+def _weigh_first(
+    site: Site, *, compression: str
+) -> tuple[float, float, list[TokenPair]]:
+    """Return log, pages read and tokens of refreshes, the first since a checkpoint."""
+    tokens = [each.refresh for each in draw_holders(site, _WRITES)]
+    _ask(site, f"SET wal_compression = {compression}")
+    push_out(site)
+    before = _read_blocks(site)
+    log, pairs = _weigh_log(site, refresh, tokens)
+    return log, (_read_blocks(site) - before) / _WRITES, pairs
 
 
 def _weigh_log(
