@@ -30,10 +30,11 @@ _LABELS = {
     "family_indexes": "a family, its indexes",
     "token_row": "a token on record",
     "token_indexes": "a token on record, its indexes",
-    "refresh_log": "WAL of a refresh, at random, after a checkpoint",
+    "refresh_log": "WAL of a session's first refresh of the day, after a checkpoint",
     "compressed_log": "the same with wal_compression",
     "confirm_log": "WAL of its confirmation",
-    "again_log": "WAL of another refresh of the same",
+    "later_log": "WAL of a later refresh, after a checkpoint",
+    "again_log": "WAL of another refresh, on pages logged before",
     "refresh_blocks": "pages not in the server's buffers for a refresh, at random",
 }
 
@@ -43,9 +44,9 @@ class Weight:
     """
     A site in bytes.
 
-    Of a row of each table: the row, its share of the indexes. Of the log for a refresh,
-    its confirmation and a second refresh of the same session: the first of these writes
-    the page as a whole, when it is the page's first change since a checkpoint.
+    Of a row of each table: the row, its share of the indexes. Of the log for a refresh
+    and its confirmation: what changes first after a checkpoint is logged as a whole
+    page, and a session's first refresh of a day moves `ends_on`, with all its indexes.
     """
 
     families: int
@@ -56,6 +57,7 @@ class Weight:
     refresh_log: float
     compressed_log: float
     confirm_log: float
+    later_log: float
     again_log: float
     refresh_blocks: float
 
@@ -68,7 +70,9 @@ def weigh(site: Site) -> Weight:
     compressed_log, _, _ = _weigh_first(site, compression="on")
     refresh_log, blocks, pairs = _weigh_first(site, compression="off")
     confirm_log, _ = _weigh_log(site, use, pairs)
-    again_log, _ = _weigh_log(site, refresh, [pair.refresh for pair in pairs])
+    again_log, pairs = _weigh_log(site, refresh, [pair.refresh for pair in pairs])
+    _ask(site, "CHECKPOINT")
+    later_log, _ = _weigh_log(site, refresh, [pair.refresh for pair in pairs])
     return Weight(
         families=site.families,
         family_row=family_row,
@@ -78,6 +82,7 @@ def weigh(site: Site) -> Weight:
         refresh_log=refresh_log,
         compressed_log=compressed_log,
         confirm_log=confirm_log,
+        later_log=later_log,
         again_log=again_log,
         refresh_blocks=blocks,
     )
