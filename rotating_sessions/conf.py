@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.signals import setting_changed
 
-from rotating_sessions.rotation import CLOCK_SKEW
+from rotating_sessions.rotation import CLOCK_SKEW, COMMIT_DELAY
 
 __all__ = ["SETTING", "Conf", "get_conf"]
 
@@ -58,7 +58,8 @@ class Conf:
     @property
     def least_retention(self) -> timedelta:
         """Return for how long an access token of an ended session may still be good."""
-        return self.access_lifetime + self.max_staleness + CLOCK_SKEW
+        lived = self.access_lifetime + self.max_staleness
+        return lived + COMMIT_DELAY + CLOCK_SKEW
 
 
 @lru_cache(maxsize=1)

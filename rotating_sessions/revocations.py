@@ -27,7 +27,7 @@ from rotating_sessions.conf import Conf, get_conf
 from rotating_sessions.exceptions import Unavailable
 from rotating_sessions.models import SessionFamily
 from rotating_sessions.revocation_list import RevocationList
-from rotating_sessions.rotation import CLOCK_SKEW
+from rotating_sessions.rotation import CLOCK_SKEW, COMMIT_DELAY
 from rotating_sessions.signals import report
 
 __all__ = [
@@ -48,16 +48,12 @@ _LISTED = 10_000
 # How long a poll may take before the others wait for it, and how long they then do.
 _QUERY_TIME = timedelta(seconds=1)
 
-# Windows overlap, because a commit may come later than the `revoked_at` in it: by as
-# long as a transaction that revokes may take.
-_OVERLAP = timedelta(minutes=5)
-
 
 class _Known(RevocationList):
     """The set and its age. A new one replaces it whole after a fork."""
 
     def __init__(self) -> None:
-        super().__init__(limit=_LISTED, lateness=_OVERLAP + CLOCK_SKEW)
+        super().__init__(limit=_LISTED, lateness=COMMIT_DELAY + CLOCK_SKEW)
         self.lock = threading.Lock()
         self.failures = 0
         # Under which settings nothing is due, and from when until when: computed once,
@@ -173,15 +169,14 @@ def _patience(known: _Known, now: datetime, *, usable: bool) -> float:
 
 
 def _load(known: _Known, now: datetime) -> None:
-    conf = get_conf()
     # Longer than any access token lives that was issued before its family's revocation
     # was committed.
-    lived = conf.access_lifetime + conf.max_staleness
-    horizon = now - lived - _OVERLAP - CLOCK_SKEW
+    horizon = now - get_conf().least_retention
     # What was revoked until then is in doubt anyway.
     since = max(horizon, known.unlisted_until)
     if known.loaded_at is not None and known.loaded_at <= now:
-        since = max(since, known.loaded_at - _OVERLAP)
+        # Windows overlap: a commit may come later than the `revoked_at` in it.
+        since = max(since, known.loaded_at - COMMIT_DELAY)
     else:
         known.distrust()
     families = SessionFamily.objects.using(router.db_for_write(SessionFamily))

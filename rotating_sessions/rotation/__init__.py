@@ -13,6 +13,7 @@ from __future__ import annotations
 from rotating_sessions.rotation.rules import decide, decide_use, still_serves
 from rotating_sessions.rotation.values import (
     CLOCK_SKEW,
+    COMMIT_DELAY,
     Decision,
     FamilyState,
     Policy,
@@ -24,6 +25,7 @@ from rotating_sessions.rotation.values import (
 
 __all__ = [
     "CLOCK_SKEW",
+    "COMMIT_DELAY",
     "Decision",
     "FamilyState",
     "Policy",

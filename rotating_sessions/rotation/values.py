@@ -8,6 +8,7 @@ from enum import Enum, auto
 
 __all__ = [
     "CLOCK_SKEW",
+    "COMMIT_DELAY",
     "Decision",
     "FamilyState",
     "Policy",
@@ -19,6 +20,9 @@ __all__ = [
 
 # How far the clocks of two hosts of one site may stand apart.
 CLOCK_SKEW = timedelta(seconds=5)
+
+# How long a transaction may take to commit the moments that it has written.
+COMMIT_DELAY = timedelta(minutes=5)
 
 
 class Verdict(Enum):
