@@ -102,6 +102,9 @@ class Contender:
         """Return a request for the guarded view."""
         return get(self.asks, {"Authorization": f"{self.scheme} {tokens.access}"})
 
+    def forget(self) -> None:
+        """Forget which tokens were read, where that is remembered."""
+
     def refresh(self, tokens: Tokens) -> Call:
         """Return a request for new tokens."""
         return self._post(self.refreshes, self.prove(tokens), 200)

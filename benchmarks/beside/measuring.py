@@ -14,13 +14,23 @@ from django.http import HttpResponseBase
 from benchmarks.beside.application import Call
 from benchmarks.beside.contenders import Contender, Tokens
 
-__all__ = ["FIRST", "OPERATIONS", "REFRESH", "REPEATED", "REPLAY", "Turns", "measure"]
+__all__ = [
+    "FIRST",
+    "OPERATIONS",
+    "REFRESH",
+    "REPEATED",
+    "REPLAY",
+    "UNREAD",
+    "Turns",
+    "measure",
+]
 
 REPEATED = "request, repeated token"
+UNREAD = "request, token not read before"
 FIRST = "request, token first seen"
 REFRESH = "refresh"
 REPLAY = "replay of a superseded token"
-OPERATIONS = (REPEATED, FIRST, REFRESH, REPLAY)
+OPERATIONS = (REPEATED, UNREAD, FIRST, REFRESH, REPLAY)
 
 # Requests by the same token in each turn.
 _REPEATS = 10
@@ -44,6 +54,8 @@ class Turns:
     def take(self) -> None:
         """Do everything that the contender can, and keep how long it took."""
         tokens = self._tokens
+        self.contender.forget()
+        self._ask(UNREAD, tokens)
         for _ in range(_REPEATS):
             self._ask(REPEATED, tokens)
         if self.contender.refreshes:

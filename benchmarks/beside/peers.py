@@ -13,6 +13,7 @@ from oauth2_provider.models import get_application_model
 from benchmarks.beside.application import Call, get
 from benchmarks.beside.contenders import Contender, Tokens
 from benchmarks.beside.supertokens import mint_access, start_supertokens
+from rotating_sessions.conf import get_conf
 
 __all__ = ["list_contenders"]
 
@@ -53,6 +54,11 @@ class _Ours(Contender):
     logs_in, refreshes = "/ours/login/", "/ours/refresh/"
     detects_theft = is_trimmed = True
     middleware = ("rotating_sessions.middleware.RotatingSessionMiddleware",)
+
+    def forget(self) -> None:
+        """Read the settings anew: what was verified under the old ones is forgotten."""
+        get_conf.cache_clear()
+        get_conf()
 
 
 class _OursUser(_Ours):
