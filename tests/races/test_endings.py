@@ -11,7 +11,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from rotating_sessions.exceptions import InvalidToken, SessionEnded, SessionError
-from rotating_sessions.models import RevokedReason, SessionFamily
+from rotating_sessions.models import RevokedReason, SessionFamily, day_of
 from rotating_sessions.services import (
     PurgeCount,
     keep_session_after_password_change,
@@ -134,8 +134,9 @@ def test_purge_disturbs_no_refresh(rf, user, attempt):
     for pair in live:
         present(pair)
         wait_a_grace_period(pair)
+    past = timezone.now() - timedelta(days=31)
     for pair in over:
-        rows_of(pair).update(idle_at=timezone.now() - timedelta(days=31))
+        rows_of(pair).update(idle_at=past, ends_on=day_of(past))
 
     outcomes = race(
         *times(2, lambda: list(purge_sessions(batch_size=3))),
