@@ -98,5 +98,6 @@ def describe_login() -> dict[str, object]:
             name: {"type": "string", "minLength": 1, "maxLength": 254},
             "password": {"type": "string", "minLength": 1, "maxLength": 4096},
             "transport": transport,
+            "remember": {"type": "boolean", "default": True},
         },
     }
