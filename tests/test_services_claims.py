@@ -11,8 +11,8 @@ from django.db import OperationalError
 from rotating_sessions.models import SessionFamily
 from rotating_sessions.services import reauthenticate_session
 from tests import claiming
-from tests.acting import W, claims_of, log_in, present
-from tests.browsing import Api, bearer, database_down, refusal, rows
+from tests.acting import W, claims_of, client_at, log_in, present
+from tests.browsing import TRAIN, Api, bearer, database_down, refusal, rows
 from tests.factories import PASSWORD
 from tests.test_checks import ids
 
@@ -93,6 +93,19 @@ def test_a_function_that_fails_costs_no_session(api, user, clock, settings, func
     assert (failed.status_code, failed.cookies) == (500, {})
     assert after == before
     assert refreshed.json().keys() == {"access", "refresh", "expires_in"}
+
+
+def test_a_function_that_fails_confirms_nothing(first, settings):
+    """I-6: An answer of access only that breaks has written nothing either."""
+    second = present(first)
+    before = rows()
+    settings.ROTATING_SESSIONS = {"CLAIMS": f"{claiming.__name__}.broken"}
+
+    for held in (first, second):
+        with pytest.raises(ZeroDivisionError):
+            present(held, client_at(TRAIN))
+
+    assert rows() == before
 
 
 def test_a_function_that_fails_begins_no_session(api, user, settings):

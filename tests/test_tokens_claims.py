@@ -59,7 +59,7 @@ def test_nobody_can_write_into_what_is_remembered():
     with pytest.raises(TypeError):
         found["yes"] = False
 
-    assert decode_access(token, NOW).claims is found
+    assert decode_access(token, NOW).claims == FROZEN
     assert isinstance(found, MappingProxyType)
     assert isinstance(found["list"], tuple)
 

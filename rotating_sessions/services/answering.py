@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
-from django.contrib.auth.base_user import AbstractBaseUser
-
 from rotating_sessions.clients import Client
 from rotating_sessions.conf import get_conf
 from rotating_sessions.models import SessionFamily, day_of
@@ -28,6 +26,7 @@ from rotating_sessions.services.statements import (
 from rotating_sessions.services.transactions import announce, write_database
 from rotating_sessions.signals import lost_commit, network_changed, session_refreshed
 from rotating_sessions.tokens.access import AccessClaims, encode_access
+from rotating_sessions.tokens.claims import SiteClaims
 from rotating_sessions.tokens.keys import get_key_ring
 from rotating_sessions.tokens.refresh import digest_refresh, encode_refresh
 from rotating_sessions.transports import TokenPair
@@ -51,6 +50,7 @@ class Turn:
 def issue(turn: Turn) -> TokenPair | None:
     """Make the decision's successor the newest token, and answer with it."""
     family, now = turn.family, turn.now
+    claims = compute_claims(family.user)
     successor = cast(Successor, turn.decision.successor)
     refresh = encode_refresh(
         family_id=family.pk,
@@ -84,13 +84,14 @@ def issue(turn: Turn) -> TokenPair | None:
     if turn.decision.verdict is Verdict.FAST_FORWARD:
         announce(lost_commit, family, generation=successor.previous)
     return mint_pair(
-        family, family.user, generation=family.generation, refresh=refresh, now=now
+        family, claims, generation=family.generation, refresh=refresh, now=now
     )
 
 
 def keep(turn: Turn) -> TokenPair | None:
     """Answer access only; write at most a confirmation and a network."""
     family, generation = turn.family, cast(int, turn.decision.generation)
+    claims = compute_claims(family.user)
     changes: dict[str, object] = {}
     if turn.decision.verdict is Verdict.CONFIRM:
         changes = {"confirmed_at": turn.now, "displaced": 0}
@@ -101,14 +102,12 @@ def keep(turn: Turn) -> TokenPair | None:
         if not update_family(family.pk, changes, expected, write_database()):
             return None
         _adopt(turn, changes)
-    return mint_pair(
-        family, family.user, generation=generation, refresh=None, now=turn.now
-    )
+    return mint_pair(family, claims, generation=generation, refresh=None, now=turn.now)
 
 
 def mint_pair(
     family: SessionFamily,
-    user: AbstractBaseUser | None,
+    claims: SiteClaims,
     *,
     generation: int,
     refresh: str | None,
@@ -119,7 +118,8 @@ def mint_pair(
 
     Args:
         family: The row as it is committed with this answer.
-        user: Whose it is.
+        claims: The site's own. They are computed before the row is written: an answer
+            that the site's function breaks would count as one that was lost.
         generation: That of the refresh token which the client will hold.
         refresh: The refresh token just issued, or None to answer access only.
         now: The moment of the operation.
@@ -128,7 +128,7 @@ def mint_pair(
     networks = family.networks.split() if get_conf().bind_network else ()
     deadline = min(family.expires_at, family.idle_at)
     expires_at = min(now + get_conf().access_lifetime, deadline)
-    claims = AccessClaims(
+    access_claims = AccessClaims(
         family_id=family.pk,
         generation=generation,
         user_pk=family.user_pk,
@@ -136,10 +136,10 @@ def mint_pair(
         expires_at=expires_at,
         auth_time=family.auth_time,
         networks=tuple(networks),
-        claims=compute_claims(user),
+        claims=claims,
     )
     return TokenPair(
-        access=encode_access(claims),
+        access=encode_access(access_claims),
         refresh=refresh,
         transport=family.transport,
         access_lifetime=expires_at - now,

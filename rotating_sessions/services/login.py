@@ -28,6 +28,7 @@ from rotating_sessions.services.answering import (
     record_token,
     remember_network,
 )
+from rotating_sessions.services.claims import compute_claims
 from rotating_sessions.services.reading import (
     families,
     password_state,
@@ -139,7 +140,8 @@ def _start(
             _enforce_session_limit(user.pk)
 
         transaction.on_commit(enforce, using=write_database(), robust=True)
-    return mint_pair(family, user, generation=0, refresh=refresh, now=now)
+    claims = compute_claims(user)
+    return mint_pair(family, claims, generation=0, refresh=refresh, now=now)
 
 
 def _create_family(

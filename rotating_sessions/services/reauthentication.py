@@ -29,6 +29,7 @@ from rotating_sessions.exceptions import (
 from rotating_sessions.models import SessionFamily
 from rotating_sessions.rotation import Policy, still_serves
 from rotating_sessions.services.answering import mint_pair
+from rotating_sessions.services.claims import compute_claims
 from rotating_sessions.services.reading import (
     families,
     family_state,
@@ -207,7 +208,8 @@ def _stamp(
     if rows.update(auth_time=locked.auth_time, auth_hash=locked.auth_hash) == 0:
         return SessionEnded()
     locked.user = user
-    pair = mint_pair(locked, user, generation=claims.generation, refresh=None, now=now)
+    said, generation = compute_claims(user), claims.generation
+    pair = mint_pair(locked, said, generation=generation, refresh=None, now=now)
     return locked, pair
 
 
