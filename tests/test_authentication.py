@@ -13,6 +13,8 @@ from django.db import ProgrammingError
 from django.utils import timezone
 from django.views.debug import ExceptionReporter
 
+from rotating_sessions.authentication import identify
+from rotating_sessions.exceptions import RefreshRequired
 from rotating_sessions.models import RevokedReason, SessionFamily
 from tests.browsing import (
     ACCESS,
@@ -172,6 +174,19 @@ def test_drf_forbids_what_the_user_may_not(api, user):
     response = api.get("/api/staff/", **bearer(access))
 
     assert response.status_code == 403
+
+
+def test_reader_of_another_protocol_may_refuse(rf):
+    """What a `session_reader` raises is the answer, and nothing is proven by it."""
+    request, refusal = rf.post("/plain/", HTTP_COOKIE="a=b"), RefreshRequired()
+
+    def read(_request: Any) -> None:
+        raise refusal
+
+    request.session_reader = read
+    visit = identify(request, timezone.now())
+
+    assert (visit.claims, visit.refusal) == (None, refusal)
 
 
 @pytest.mark.parametrize("what", CHANGES)

@@ -25,7 +25,7 @@ from rotating_sessions.exceptions import (
 )
 from rotating_sessions.tokens.access import AccessClaims, encode_access
 from rotating_sessions.tokens.keys import get_key_ring
-from rotating_sessions.transports import COOKIE, HEADER
+from rotating_sessions.transports import COOKIE, HEADER, Bearer
 from tests.acting import calls_into
 
 ISSUED_AT = datetime(2027, 5, 6, 7, 8, 9, tzinfo=UTC)
@@ -146,6 +146,27 @@ def test_a_header_wins_over_a_cookie_that_is_known():
     visit = identify(request, NOW)
 
     assert (visit.transport, visit.claims.generation) == (HEADER, 14)
+
+
+@pytest.mark.parametrize("other", ["Basic YTpi", "", None])
+def test_what_another_protocol_carried_is_known_by_nothing_else(other):
+    """A token of a `session_reader` is known to it alone, as one of a header."""
+    token = mint()
+    request = HttpRequest()
+    request.META |= {"REMOTE_ADDR": HOME, "HTTP_COOKIE": f"elsewhere={token}"}
+    if other is not None:
+        request.META["HTTP_AUTHORIZATION"] = other
+    request.session_reader = lambda _request: Bearer(token=token, transport=HEADER)
+
+    visits = [identify(request, NOW) for _ in range(2)]
+    del request.session_reader
+
+    assert [visit.transport for visit in visits] == [HEADER, HEADER]
+    assert asked(token).transport == HEADER
+    assert asked(token, transport=COOKIE).transport == COOKIE
+    assert identify(request, NOW) == Visit()
+    # Each way for itself: what one allows, another may not.
+    assert len(get_remembered_visits()) == 3
 
 
 def test_another_scheme_leaves_the_cookie_to_be_known(settings):

@@ -111,6 +111,20 @@ def test_the_header_wins_over_the_cookie():
     assert bearer == Bearer(token="of-the-header", transport=HEADER)
 
 
+def test_a_reader_of_another_protocol_reads_instead():
+    """What `session_reader` returns is the access token, also where that is none."""
+    request = request_with(f"{ACCESS}=of-cookie", "Bearer of-header")
+    brought = Bearer(token="of-elsewhere", transport=HEADER)
+
+    request.session_reader = lambda _request: brought
+    found = read_access(request)
+    request.session_reader = lambda _request: None
+    none = read_access(request)
+
+    assert found == brought
+    assert none is None
+
+
 @pytest.mark.parametrize(
     ("allowed", "cookie", "header", "token"),
     [
@@ -350,3 +364,10 @@ def test_a_refusal_is_the_error_as_json(error):
     }
     assert (error.status == 401) == ("WWW-Authenticate" in error.headers)
     assert ("Retry-After" in error.headers) == (error.status == 503)
+
+
+def test_a_refusal_tells_middleware_of_its_error():
+    """Whoever words refusals anew finds the error itself on the response."""
+    error = InvalidToken()
+
+    assert refuse(error).session_refusal is error

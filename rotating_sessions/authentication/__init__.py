@@ -7,7 +7,7 @@ The middleware does the verifying, of each token once; all others read what it f
 from __future__ import annotations
 
 from rotating_sessions.authentication.forgery import enforce_csrf, refuse_early_data
-from rotating_sessions.authentication.identity import identify
+from rotating_sessions.authentication.identity import identify, is_on_known_network
 from rotating_sessions.authentication.rest_framework import (
     RotatingSessionAuthentication,
 )
@@ -26,6 +26,7 @@ __all__ = [
     "django_request",
     "enforce_csrf",
     "identify",
+    "is_on_known_network",
     "read_visit",
     "refuse_early_data",
     "session_exempt",

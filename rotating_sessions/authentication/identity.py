@@ -25,7 +25,7 @@ from rotating_sessions.tokens.access import AccessClaims, decode_access
 from rotating_sessions.tokens.keys import get_key_ring
 from rotating_sessions.transports import COOKIE, HEADER, Bearer, read_access
 
-__all__ = ["identify"]
+__all__ = ["identify", "is_on_known_network"]
 
 
 def identify(request: HttpRequest, now: datetime) -> Visit:
@@ -44,17 +44,14 @@ def identify(request: HttpRequest, now: datetime) -> Visit:
 def _read(request: HttpRequest, now: datetime) -> Visit:
     try:
         bearer = read_access(request)
-    except InvalidToken as error:
+    except SessionError as error:
         return Visit(transport=HEADER, refusal=error)
     if bearer is None:
         return NOBODY
-    text = bearer.token
-    if bearer.transport == HEADER:
-        text = request.META["HTTP_AUTHORIZATION"]
-    else:
-        known = get_remembered_visits().find(text, now)
-        if known is not None:
-            return _come_again(known, request)
+    text = _spell(bearer, request)
+    known = get_remembered_visits().find(text, now)
+    if known is not None:
+        return _come_again(known, request)
     try:
         claims = decode_access(bearer.token, now)
     except AccessTokenExpired as error:
@@ -66,11 +63,21 @@ def _read(request: HttpRequest, now: datetime) -> Visit:
     return _come_again(get_remembered_visits().add(text, visit), request)
 
 
+def _spell(bearer: Bearer, request: HttpRequest) -> str:
+    """Return what the token is remembered by: it is known only as it came."""
+    if hasattr(request, "session_reader"):
+        # As no header and no cookie can spell it: it came by another protocol.
+        return f"\n{bearer.token}"
+    if bearer.transport == HEADER:
+        return str(request.META["HTTP_AUTHORIZATION"])
+    return bearer.token
+
+
 def _come_again(known: RememberedVisit, request: HttpRequest) -> Visit:
     """Return the visit, refused where it comes from a network that is not its own."""
     origin = read_origin(request.META)
     if known.origin != origin:
-        if not _may_use(known.claims, request):
+        if not is_on_known_network(known.claims, request):
             return replace(known.visit, refusal=NetworkChanged())
         known.origin = origin
     return known.visit
@@ -82,7 +89,7 @@ def _refusal(bearer: Bearer, error: InvalidToken) -> SessionError:
     return RefreshRequired() if bearer.transport == COOKIE else error
 
 
-def _may_use(claims: AccessClaims, request: HttpRequest) -> bool:
+def is_on_known_network(claims: AccessClaims, request: HttpRequest) -> bool:
     """Tell whether the token was minted for the network that the request comes from."""
     network = read_bound_network(request)
     if network is None:

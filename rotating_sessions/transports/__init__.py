@@ -5,6 +5,7 @@ from __future__ import annotations
 from rotating_sessions.transports.incoming import (
     carries_session_cookie,
     hide_cookies,
+    raw_cookies,
     read_access,
     read_refresh_cookie,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "explain",
     "forbid_caching",
     "hide_cookies",
+    "raw_cookies",
     "read_access",
     "read_refresh_cookie",
     "refresh_cookie_name",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from typing import cast
 
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
@@ -23,6 +24,7 @@ from rotating_sessions.transports.names import (
 __all__ = [
     "carries_session_cookie",
     "hide_cookies",
+    "raw_cookies",
     "read_access",
     "read_refresh_cookie",
 ]
@@ -34,10 +36,16 @@ def read_access(request: HttpRequest) -> Bearer | None:
     Return the access token of the request, or None where it carries none.
 
     The header wins over the cookie. Another scheme than Bearer is not ours to read.
+    A middleware that speaks another protocol sets `request.session_reader`, which is
+    called instead, where there is a header or a cookie to read.
 
     Raises:
         InvalidToken: The header says Bearer, and then not exactly one token.
+        SessionError: That reader refuses the request.
     """
+    reader = getattr(request, "session_reader", None)
+    if reader is not None:
+        return cast(Bearer | None, reader(request))
     allowed = get_conf().transports
     scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     if HEADER in allowed and scheme.lower() == "bearer":
@@ -61,7 +69,7 @@ def read_refresh_cookie(request: HttpRequest) -> str | None:
 
 def carries_session_cookie(request: HttpRequest) -> bool:
     """Tell whether the request carries a cookie of ours, however it is spelled."""
-    return any(name.strip() in cookie_names() for name, _ in _raw_cookies(request))
+    return any(name.strip() in cookie_names() for name, _ in raw_cookies(request))
 
 
 def hide_cookies(request: HttpRequest) -> None:
@@ -75,7 +83,7 @@ def hide_cookies(request: HttpRequest) -> None:
             request.COOKIES.pop(name, None)
 
 
-def _raw_cookies(request: HttpRequest) -> Iterator[tuple[str, str]]:
+def raw_cookies(request: HttpRequest) -> Iterator[tuple[str, str]]:
     """Yield the cookies as sent: Django strips names and keeps the last of a kind."""
     raw = request.META.get("HTTP_COOKIE", "")
     text = raw.encode("latin-1", "replace").decode("utf-8", "replace")
@@ -93,7 +101,7 @@ def _read_cookie(request: HttpRequest, name: str) -> str | None:
     A sibling subdomain cannot set `__Host-x`, but it can set `<U+2000>__Host-x`, which
     Django takes for it; and a second cookie of the name is an attack or a fault.
     """
-    found = [item for item in _raw_cookies(request) if item[0].strip() == name]
+    found = [item for item in raw_cookies(request) if item[0].strip() == name]
     if len(found) == 1 and found[0][0] == name:
         return found[0][1]
     if found:

@@ -54,9 +54,14 @@ def explain(error: SessionError) -> dict[str, str]:
 
 
 def refuse(error: SessionError) -> JsonResponse:
-    """Return the answer to an error: `{"detail", "code"}`, its status and headers."""
+    """
+    Return the answer to an error: `{"detail", "code"}`, its status and headers.
+
+    Middleware finds the error on it, as `session_refusal`.
+    """
     body = explain(error)
     response = JsonResponse(body, status=error.status, headers=dict(error.headers))
+    response.session_refusal = error  # type: ignore[attr-defined]
     forbid_caching(response)
     return response
 
