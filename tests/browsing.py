@@ -41,12 +41,14 @@ class Api(DjangoClient):
         token = self.cookies["csrftoken"].value
         return self.post(path, {"csrfmiddlewaretoken": token, **(form or {})}, **extra)
 
-    def log_in(self, user: Any, transport: str = "header") -> dict[str, Any]:
+    def log_in(
+        self, user: Any, transport: str = "header", url: str = "/auth/"
+    ) -> dict[str, Any]:
         """Log in over HTTP and return the answer's body."""
         if transport == "cookie":
-            self.get("/auth/login/")
+            self.get(f"{url}login/")
         body = {"username": user.get_username(), "password": PASSWORD}
-        response = self.send("/auth/login/", {**body, "transport": transport})
+        response = self.send(f"{url}login/", {**body, "transport": transport})
         assert response.status_code == 200, response.content
         return json.loads(response.content)
 

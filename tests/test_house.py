@@ -147,7 +147,7 @@ def test_secrets_are_compared_in_constant_time(module):
 
 
 def test_macs_are_compared_where_expected():
-    """KM-07: Rules, key ring, refresh codec and password stamps use compare_digest."""
+    """KM-07: Rules, key ring, codecs, password stamps and CSRF use compare_digest."""
     comparing = {
         module
         for module in MODULES
@@ -155,7 +155,7 @@ def test_macs_are_compared_where_expected():
         if call.endswith("compare_digest")
     }
 
-    codecs = {"tokens/keys.py", "tokens/refresh.py"}
+    codecs = {"tokens/keys.py", "tokens/refresh.py", "fdi/anti_csrf.py"}
     assert comparing == codecs | {"rotation/rules.py", "services/reading.py"}
 
 

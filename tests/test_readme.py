@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import Field, fields
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +19,9 @@ from rotating_sessions.conf import Conf
 from rotating_sessions.exceptions import SessionError
 
 README = Path(__file__).parent.parent / "README.md"
+GUIDE = README.parent / "docs" / "supertokens.md"
+# A block of code that is a file, or goes to its end.
+FILE = re.compile(r"```python\n# (settings|urls|sign_in)\.py\n(.*?)```", re.DOTALL)
 
 LOG_IN = """
 import json
@@ -38,6 +42,30 @@ listed = client.get(
     "/auth/sessions/", HTTP_AUTHORIZATION="Bearer " + refreshed.json()["access"]
 )
 print("sessions:", len(listed.json()["results"]))
+"""
+
+SIGN_IN = """
+import json
+from django.contrib.auth import get_user_model
+from django.test import Client
+get_user_model().objects.create_user("ada", password="lovelace")
+client = Client(enforce_csrf_checks=True, headers={"rid": "anti-csrf"})
+def post(path, body=None, **extra):
+    return client.post(path, body, content_type="application/json", **extra)
+wrong = post("/auth/signin", {"username": "ada", "password": "byron"})
+assert wrong.json() == {"status": "WRONG_CREDENTIALS_ERROR"}
+for mode in ("header", "cookie"):
+    answer = post(
+        "/auth/signin",
+        {"username": "ada", "password": "lovelace"},
+        headers={"st-auth-mode": mode},
+    )
+    assert "front-token" in answer.headers, answer.content
+    assert ("sAccessToken" in client.cookies) == (mode == "cookie")
+assert post("/auth/session/refresh").status_code == 200
+assert client.get("/auth/sessions/").status_code == 200
+print("signed out:", post("/auth/signout").json())
+assert client.get("/auth/sessions/").status_code == 401
 """
 
 
@@ -110,7 +138,8 @@ def test_every_system_check_is_listed() -> None:
         for letter, first, last in ids.findall(row[0])
         for number in range(int(first), int(last or first) + 1)
     }
-    sources = (README.parent / "rotating_sessions" / "checks").glob("*.py")
+    package = README.parent / "rotating_sessions"
+    sources = [*(package / "checks").glob("*.py"), package / "fdi" / "checks.py"]
     kinds = {"error": "E", "warning": "W"}
     given = {
         f"{kinds[kind]}{int(number):03}"
@@ -147,30 +176,48 @@ def test_limits_of_network_binding_are_stated() -> None:
 
 def test_the_quick_start_works_when_pasted(tmp_path: Path) -> None:
     """A new project with README's lines in it migrates, logs in and refreshes."""
-    settings, urls = re.findall(
-        r"```python\n# (?:settings|urls)\.py\n(.*?)```", text(), re.DOTALL
-    )
-    env = {name: value for name, value in os.environ.items() if "DJANGO" not in name}
-    env["PYTHONPATH"] = str(README.parent)
-
-    def run(*command: str) -> str:
-        return subprocess.run(  # noqa: S603 - our own lines
-            [sys.executable, *command],
-            cwd=tmp_path,
-            env=env,
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-
-    run("-m", "django", "startproject", "site_of_mine", ".")
-    for name, lines in (("settings", settings), ("urls", urls)):
-        with (tmp_path / "site_of_mine" / f"{name}.py").open("a") as file:
-            file.write("\n" + lines)
-    with (tmp_path / "site_of_mine" / "settings.py").open("a") as file:
-        file.write('\nALLOWED_HOSTS = ["testserver"]\n')
-    run("manage.py", "migrate", "-v0")
+    run = start_project(tmp_path, README)
 
     output = run("manage.py", "shell", "-v0", "-c", LOG_IN)
 
     assert "sessions: 1" in output
+
+
+def test_the_guide_for_supertokens_works_when_pasted(tmp_path: Path) -> None:
+    """With the guide's lines, too, a front end signs in, refreshes and signs out."""
+    run = start_project(tmp_path, README, GUIDE)
+
+    complaints = run("manage.py", "check")
+    output = run("manage.py", "shell", "-v0", "-c", SIGN_IN)
+
+    assert "W04" not in complaints
+    assert "signed out: {'status': 'OK'}" in output
+
+
+def start_project(folder: Path, *documents: Path) -> Callable[..., str]:
+    """Start a project, paste what documents say is in its files, and migrate it."""
+    env = {name: value for name, value in os.environ.items() if "DJANGO" not in name}
+    env["PYTHONPATH"] = str(README.parent)
+
+    def run(*command: str) -> str:
+        done = subprocess.run(  # noqa: S603 - our own lines
+            [sys.executable, *command],
+            cwd=folder,
+            env=env,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout + done.stderr
+
+    run("-m", "django", "startproject", "site_of_mine", ".")
+    for document in documents:
+        lines = document.read_text(encoding="utf-8")
+        for name, block in FILE.findall(lines):
+            place = folder / "site_of_mine" if name in {"settings", "urls"} else folder
+            with (place / f"{name}.py").open("a") as file:
+                file.write("\n" + block)
+    with (folder / "site_of_mine" / "settings.py").open("a") as file:
+        file.write('\nALLOWED_HOSTS = ["testserver"]\n')
+    run("manage.py", "migrate", "-v0")
+    return run
