@@ -21,7 +21,7 @@ from tests.browser.scenery import HOME
 
 __all__ = ["application"]
 
-_REFRESH = "/auth/refresh/"
+_REFRESHES = {"/auth/refresh/", "/auth/session/refresh"}
 _site = StaticFilesHandler(_example)
 _refreshes = itertools.count(1)
 
@@ -31,7 +31,7 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
     # Stands in for the proxy that the settings trust.
     environ.setdefault("HTTP_X_FORWARDED_FOR", HOME)
     answer = _site(environ, start_response)
-    if environ["PATH_INFO"] == _REFRESH and environ["REQUEST_METHOD"] == "POST":
+    if environ["PATH_INFO"] in _REFRESHES and environ["REQUEST_METHOD"] == "POST":
         time.sleep(float(environ.get("HTTP_DELAY_ANSWERS", 0)))
         every = int(environ.get("HTTP_LOSE_ANSWERS", 0))
         if every and next(_refreshes) % every == 0:
