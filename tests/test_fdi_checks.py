@@ -63,6 +63,10 @@ def test_app_registers_its_checks(settings):
         ({"INVALID_CLAIM_STATUS": 500}, ["E041"]),
         ({"INVALID_CLAIM_STATUS": True}, ["E041"]),
         ({"INVALID_CLAIM_STATUS": 401}, ["E045"]),
+        ({"WRAPPED_CLAIMS": []}, []),
+        ({"WRAPPED_CLAIMS": ("st-ev", "st-mfa")}, []),
+        ({"WRAPPED_CLAIMS": "st-ev"}, ["E041"]),
+        ({"WRAPPED_CLAIMS": [7]}, ["E041"]),
     ],
 )
 def test_value_that_cannot_be_right(settings, values, found):

@@ -168,6 +168,57 @@ def test_plain_view_may_raise_failed_claims(client):
     assert response["Cache-Control"] == "no-store"
 
 
+@pytest.mark.parametrize("path", ["/api/verified", "/plain/verified"])
+def test_claim_that_a_view_requires_is_told_in_both_words(user, settings, path):
+    """`HasClaim` and `claim_required` answer as front ends expect, and as ever."""
+    settings.ROTATING_SESSIONS = {"CLAIMS": "tests.fdi.views.claims"}
+    client = FrontEnd()
+    client.sign_in(user)
+
+    refused = client.get(path)
+    user.email = "ada@example.com"
+    user.save()
+    client.refresh()
+
+    detail = "Your session does not allow this."
+    assert refused.status_code == 403
+    assert refused.json() == {
+        "message": "invalid claim",
+        "claimValidationErrors": [{"id": "st-ev", "reason": {"message": detail}}],
+        "detail": detail,
+        "code": "invalid_claim",
+        "claim": "st-ev",
+    }
+    assert refused["Content-Length"] == str(len(refused.content))
+    assert client.get(path).status_code == 200
+
+
+def test_claim_that_is_too_old_is_to_be_refreshed(user, settings, clock):
+    """Where a view asks for a newer claim, the front end refreshes."""
+    settings.ROTATING_SESSIONS = {"CLAIMS": "tests.fdi.views.claims"}
+    client = FrontEnd()
+    client.sign_in(user)
+    clock.forward(timedelta(minutes=2))
+
+    assert message(client.get("/plain/verified")) == (401, "try refresh token")
+
+
+@pytest.mark.parametrize(
+    ("data", "content_type"),
+    [
+        ({"code": "invalid_claim", "claim": "a", "detail": "b"}, "text/html"),
+        ({"code": "permission_denied", "detail": "b"}, "application/json"),
+        (["invalid_claim"], "application/json"),
+    ],
+)
+def test_what_the_site_says_for_itself_stays(rf, data, content_type):
+    """An answer that is no JSON of a claim is not reworded."""
+    response = HttpResponse("own", content_type=content_type)
+    response.data = data
+
+    assert FdiMiddleware(lambda _request: response)(rf.get("/")).content == b"own"
+
+
 def test_other_faults_of_views_are_not_ours(client):
     """What else a view raises goes its way."""
     with pytest.raises(ZeroDivisionError):
@@ -185,10 +236,11 @@ def test_statuses_can_be_those_that_front_ends_are_set_to(client, settings):
         client.get(WHOAMI, REMOTE_ADDR=TRAIN).status_code,
         client.get("/api/staff").status_code,
         client.get("/plain/staff").status_code,
+        client.get("/api/verified").status_code,
         FrontEnd().refresh().status_code,
     ]
 
-    assert statuses == [440, 418, 418, 440]
+    assert statuses == [440, 418, 418, 418, 440]
 
 
 def test_page_loads_with_an_expired_cookie(user, settings):

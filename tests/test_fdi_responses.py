@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -53,6 +54,27 @@ def test_front_token_is_the_public_view_of_the_access_token():
         },
     }
     assert list(json.loads(text)["up"]) == ["sub", "sessionHandle", "iat", "exp"]
+
+
+@pytest.mark.parametrize(
+    ("wrapped", "moments"),
+    [({}, {"st-role"}), ({"WRAPPED_CLAIMS": ["plan"]}, {"plan"})],
+)
+def test_front_token_has_the_claims_of_the_site(settings, wrapped, moments):
+    """They stand at the top, sorted; those of SuperTokens' kind with their moment."""
+    settings.ROTATING_SESSIONS_FDI = wrapped
+    said = {"st-role": ("reader",), "plan": "free", "sub": "1", "a": None}
+
+    text = b64decode(encode_front_token(replace(CLAIMS, claims=said))).decode()
+
+    shown = json.loads(text)["up"]
+    milliseconds = int(CLAIMS.issued_at.timestamp()) * 1000
+    expected = {"st-role": ["reader"], "plan": "free", "a": None}
+    for name in moments:
+        expected[name] = {"v": expected[name], "t": milliseconds}
+    assert list(shown)[:4] == ["a", "plan", "st-role", "sub"]
+    assert {name: shown[name] for name in expected} == expected
+    assert shown["sub"] == "Zoë"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from rest_framework.exceptions import APIException
 
 from rotating_sessions.exceptions import (
+    InvalidClaim,
     InvalidToken,
     NotAuthenticated,
     RefreshRequired,
@@ -21,7 +22,14 @@ from rotating_sessions.fdi.conf import get_fdi_conf
 from rotating_sessions.fdi.outgoing import clear_session
 from rotating_sessions.transports import explain, forbid_caching
 
-__all__ = ["ClaimFailure", "InvalidClaims", "refuse_claims", "word_refusal"]
+__all__ = [
+    "ClaimFailure",
+    "InvalidClaims",
+    "find_claim",
+    "refuse_claims",
+    "word_claim",
+    "word_refusal",
+]
 
 # The first that fits. What is not here is none of the contract's business.
 _MESSAGES: Sequence[tuple[type[SessionError], str]] = (
@@ -69,17 +77,39 @@ def word_refusal(
     request: HttpRequest, response: HttpResponseBase, error: SessionError
 ) -> None:
     """Say a refusal of this package in the words of the contract, too."""
-    message = next((text for kind, text in _MESSAGES if isinstance(error, kind)), None)
-    if message is None or not isinstance(response, HttpResponse):
+    if not isinstance(response, HttpResponse):
         return
-    body = JsonResponse({"message": message, **explain(error)})
-    response.content = body.content
-    response.headers["Content-Length"] = str(len(body.content))
-    response.status_code = get_fdi_conf().session_expired_status
+    if isinstance(error, InvalidClaim):
+        word_claim(response, explain(error))
+    message = next((text for kind, text in _MESSAGES if isinstance(error, kind)), None)
+    if message is not None:
+        _reword(response, {"message": message, **explain(error)})
+        response.status_code = get_fdi_conf().session_expired_status
     if isinstance(error, SessionEnded):
         clear_session(request, response)
 
 
-def _explain_claims(failures: Sequence[ClaimFailure]) -> Any:
+def find_claim(response: HttpResponseBase) -> Mapping[str, Any] | None:
+    """Return what DRF answers of a claim that does not hold, or None for all else."""
+    told = getattr(response, "data", None)
+    is_json = response.headers.get("Content-Type", "").startswith("application/json")
+    if not is_json or not isinstance(told, Mapping):
+        return None
+    return told if told.get("code") == InvalidClaim.code else None
+
+
+def word_claim(response: HttpResponse, told: Mapping[str, Any]) -> None:
+    """Say that a claim does not hold in the words of the contract, too."""
+    failure = ClaimFailure(id=told["claim"], reason={"message": told["detail"]})
+    _reword(response, {**_explain_claims([failure]), **told})
+    response.status_code = get_fdi_conf().invalid_claim_status
+
+
+def _reword(response: HttpResponse, body: Mapping[str, Any]) -> None:
+    response.content = JsonResponse(body).content
+    response.headers["Content-Length"] = str(len(response.content))
+
+
+def _explain_claims(failures: Sequence[ClaimFailure]) -> dict[str, Any]:
     errors = [{"id": each.id, "reason": each.reason} for each in failures]
     return {"message": "invalid claim", "claimValidationErrors": errors}

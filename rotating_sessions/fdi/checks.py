@@ -70,6 +70,9 @@ def _check_values(own: FdiConf) -> Iterator[CheckMessage]:
     for name in ("cookie_domain", "older_cookie_domain"):
         if not isinstance(getattr(own, name), str | None):
             yield _error(41, f"{SETTING}: {name.upper()} is a text, or None.")
+    wrapped = own.wrapped_claims
+    if type(wrapped) is not tuple or not all(type(name) is str for name in wrapped):
+        yield _error(41, f"{SETTING}: WRAPPED_CLAIMS is a list of names.")
     for name in ("session_expired_status", "invalid_claim_status"):
         status = getattr(own, name)
         if type(status) is not int or not 400 <= status <= 499:

@@ -41,6 +41,7 @@ class FdiConf:
     cookie_samesite: Literal["Lax", "Strict", "None"] = "Lax"
     session_expired_status: int = 401
     invalid_claim_status: int = 403
+    wrapped_claims: tuple[str, ...] = ("st-ev", "st-role", "st-perm")
 
     @property
     def is_cross_site(self) -> bool:
@@ -55,9 +56,10 @@ def get_fdi_conf() -> FdiConf:
     if not isinstance(given, Mapping):
         given = {}
     known = {field.name for field in fields(FdiConf)}
-    return FdiConf(
-        **{name: given[name.upper()] for name in known if name.upper() in given}
-    )
+    values = {name: given[name.upper()] for name in known if name.upper() in given}
+    if isinstance(values.get("wrapped_claims"), list):
+        values["wrapped_claims"] = tuple(values["wrapped_claims"])
+    return FdiConf(**values)
 
 
 def _forget(*, setting: str, **kwargs: object) -> None:

@@ -6,11 +6,17 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from rotating_sessions.authentication import Visit
 from rotating_sessions.exceptions import SessionEnded
-from rotating_sessions.fdi.answers import InvalidClaims, refuse_claims, word_refusal
+from rotating_sessions.fdi.answers import (
+    InvalidClaims,
+    find_claim,
+    refuse_claims,
+    word_claim,
+    word_refusal,
+)
 from rotating_sessions.fdi.carried import carries_access_token, hide_cookies
 from rotating_sessions.fdi.incoming import read_access
 from rotating_sessions.fdi.outgoing import clear_session, writes_session
@@ -70,6 +76,9 @@ def _leave(request: HttpRequest, response: _Response) -> _Response:
     error = getattr(response, "session_refusal", None)
     if error is not None:
         word_refusal(request, response, error)
+    claim = find_claim(response)
+    if claim is not None:
+        word_claim(cast(HttpResponse, response), claim)
     if _has_ended(request, response):
         clear_session(request, response)
     return response

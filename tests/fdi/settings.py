@@ -9,6 +9,7 @@ from tests import settings as suite
 from tests.browser.settings import *  # noqa: F403 - all but what follows
 from tests.browser.settings import INSTALLED_APPS as _APPS
 from tests.browser.settings import MIDDLEWARE as _MIDDLEWARE
+from tests.browser.settings import ROTATING_SESSIONS as _SETTINGS
 
 INSTALLED_APPS = ["corsheaders", *_APPS, "rotating_sessions.fdi"]
 MIDDLEWARE = [
@@ -17,6 +18,7 @@ MIDDLEWARE = [
 ]
 MIDDLEWARE.insert(-1, "rotating_sessions.fdi.middleware.FdiMiddleware")
 ROOT_URLCONF = "tests.fdi.urls"
+ROTATING_SESSIONS = {**_SETTINGS, "CLAIMS": "tests.fdi.views.claims"}
 # Where the SDK is built to.
 STATICFILES_DIRS = [suite.FILES / "build" / "supertokens"]
 

@@ -30,6 +30,23 @@ PARALLEL = """async () => {
   const calls = Array.from({ length: 12 }, () => fetch(api + "/api/whoami"));
   return (await Promise.all(calls)).map(({ status }) => status);
 }"""
+CLAIMS = """async () => {
+  const { BooleanClaim, PrimitiveArrayClaim } = SuperTokens;
+  const refresh = async () => {};
+  const verified = new BooleanClaim({ id: "st-ev", refresh });
+  const roles = new PrimitiveArrayClaim({ id: "st-role", refresh });
+  const failed = await SuperTokens.validateClaims(() => [
+    verified.validators.isTrue(),
+    roles.validators.includes("reader"),
+  ]);
+  const payload = await SuperTokens.getAccessTokenPayloadSecurely();
+  return [
+    await SuperTokens.getClaimValue({ claim: verified }),
+    await SuperTokens.getClaimValue({ claim: roles }),
+    payload.plan,
+    failed.map(({ id }) => id),
+  ];
+}"""
 # As a page of another origin does: the SDK has no part in it.
 BARE = """async (path) => {
   const fetch = window.__supertokensOriginalFetch;
@@ -270,6 +287,27 @@ def test_failed_claims_reach_the_front_end(visitor, user):
     assert [each["id"] for each in body["claimValidationErrors"]] == ["st-role"]
     assert front.events()[-1] == "API_INVALID_CLAIM"
     assert front.has_session()
+
+
+def test_claims_of_the_site_are_claims_to_the_sdk(visitor, user):
+    """What the site claims of a user is read and validated by the SDK, and renewed."""
+    front = open_front_end(visitor)
+    front.sign_in(user)
+
+    before = front.page.evaluate(CLAIMS)
+    refused = front.fetch("/api/verified")
+    user.email = "ada@example.com"
+    user.save()
+    front.refresh()
+    after = front.page.evaluate(CLAIMS)
+    served = front.fetch("/api/verified")[0]
+
+    assert before == [False, ["reader"], "free", ["st-ev"]]
+    assert (refused[0], refused[1]["claimValidationErrors"][0]["id"]) == (403, "st-ev")
+    assert after == [True, ["reader"], "free", []]
+    assert served == 200
+    assert "API_INVALID_CLAIM" in front.events()
+    assert front.events()[-1] != "UNAUTHORISED"
 
 
 @MODES

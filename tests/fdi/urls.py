@@ -14,6 +14,8 @@ urlpatterns = [
     path("api/whoami", views.whoami),
     path("api/note", views.note),
     path("api/staff", views.staff),
+    path("api/verified", views.verified),
+    path("plain/verified", views.plain_verified),
     path("plain/staff", views.plain_staff),
     path("plain/broken", views.broken),
 ]

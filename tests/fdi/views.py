@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from datetime import timedelta
+from typing import Any, NoReturn
 
 from django.contrib.auth import authenticate
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse
 from rest_framework.decorators import (
     api_view,
@@ -23,6 +25,7 @@ from rotating_sessions.authentication import (
 )
 from rotating_sessions.fdi.answers import ClaimFailure, InvalidClaims
 from rotating_sessions.fdi.sessions import begin_session
+from rotating_sessions.permissions import HasClaim, claim_required
 from rotating_sessions.services import announce_login
 
 _PAGE = """<!doctype html><html lang="en"><title>Front end</title>
@@ -84,6 +87,32 @@ def plain_staff(request: HttpRequest) -> HttpResponse:
         reason = {"expected": "staff", "missing": True}
         raise InvalidClaims([ClaimFailure(id="st-role", reason=reason)])
     return HttpResponse()
+
+
+class IsVerified(HasClaim):
+    """By the claim that front ends know as that of the e-mail address."""
+
+    claim = "st-ev"
+
+
+@api_view(["GET"])
+@authentication_classes([RotatingSessionAuthentication])
+@permission_classes([IsVerified])
+def verified(request: Request) -> Response:
+    """Answer to verified addresses only."""
+    return Response({})
+
+
+@claim_required("st-ev", max_age=timedelta(minutes=1))
+def plain_verified(request: HttpRequest) -> HttpResponse:
+    """Answer to verified addresses only, without DRF."""
+    return HttpResponse()
+
+
+def claims(user: AbstractBaseUser) -> dict[str, Any]:
+    """Say what the user's row says, at this moment."""
+    user.refresh_from_db()
+    return {"st-ev": bool(user.email), "st-role": ["reader"], "plan": "free"}
 
 
 def broken(request: HttpRequest) -> NoReturn:
