@@ -141,8 +141,8 @@ def test_checks_for_production_run_at_deployment_only():
         ({"EPOCH": 0}, []),
         ({"EPOCH": -1}, ["E010"]),
         # 30 min access lifetime, 60 s of staleness and 5 s of clock skew.
-        ({"RETENTION": 1865 * SECOND}, []),
-        ({"RETENTION": 1865 * SECOND - TICK}, ["E011"]),
+        ({"RETENTION": 2165 * SECOND}, []),
+        ({"RETENTION": 2165 * SECOND - TICK}, ["E011"]),
         ({"LOGIN_RATE": None, "REFRESH_RATE": None}, []),
         ({"LOGIN_RATE": "5/hour", "REFRESH_RATE": "9/s"}, []),
         ({"LOGIN_RATE": "twenty/min"}, ["E012"]),
