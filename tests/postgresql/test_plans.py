@@ -53,9 +53,11 @@ pytestmark = [
 ]
 
 TABLES = [model._meta.db_table for model in (SessionFamily, RefreshToken)]
-OURS = re.compile(rf"(SELECT|INSERT|UPDATE|DELETE)\b.*({'|'.join(TABLES)})", re.DOTALL)
+OURS = re.compile(
+    rf"(WITH|SELECT|INSERT|UPDATE|DELETE)\b.*({'|'.join(TABLES)})", re.DOTALL
+)
 # It stops at the limit, wherever the rows lie.
-BOUNDED = f"LIMIT {MAX_COUNT + 1}"
+BOUNDED = f"LIMIT {MAX_COUNT + 1}) subquery"
 # What takes no more rows than are taken from it: a limit above ends what is below.
 PASSING = {"Incremental Sort", "LockRows", "Nested Loop", "Subquery Scan"}
 SESSIONS = Sessions(
@@ -344,6 +346,7 @@ def test_nothing_is_read_from_end_to_end(rf, settings, arrange):
 @pytest.mark.parametrize(
     ("column", "arrange"),
     [
+        ("id", refresh),
         ("user_id", survey),
         ("created_at", look()),
         ("ends_on", purge),
