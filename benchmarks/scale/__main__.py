@@ -75,7 +75,7 @@ def main() -> None:
         figures = {
             "surroundings": surroundings,
             "rounds": _options.rounds,
-            "rows": [{**asdict(row), "ratio": row.ratio} for row in rows],
+            "rows": [{**asdict(row), "ratios": row.ratios} for row in rows],
             "weights": [asdict(each) for each in weights],
             "walk": walk,
             "purged": purged,
