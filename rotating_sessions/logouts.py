@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rotating_sessions.authentication import Visit, django_request
 from rotating_sessions.exceptions import SessionEnded
 from rotating_sessions.models import RevokedReason
-from rotating_sessions.services import revoke_session
+from rotating_sessions.services import failing_clearly, revoke_session
 
 __all__ = ["end_session_of_request"]
 
@@ -32,7 +32,8 @@ def end_session_of_request(
     if request is None or not isinstance(visit, Visit) or visit.claims is None:
         # Not by a token of ours, or by what is none: Django ends its own session.
         return
-    revoke_session(visit.claims.family_id, reason=RevokedReason.LOGOUT)
+    with failing_clearly():
+        revoke_session(visit.claims.family_id, reason=RevokedReason.LOGOUT)
     # For the middleware, which forgets the cookies on the way out.
     request.session_visit = replace(visit, refusal=SessionEnded())  # type: ignore[attr-defined]
     request.session_family = None  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 
 from rotating_sessions.exceptions import SessionError, Unavailable
 from rotating_sessions.services import (
+    failing_clearly,
     keep_session_after_password_change,
     reauthenticate_session,
 )
@@ -30,7 +31,8 @@ def connect() -> None:
 
 def _end_others(*, request: HttpRequest, user: AbstractBaseUser, **_: Any) -> None:
     """End the user's sessions at a new password, but the one that asked for it."""
-    keep_session_after_password_change(request, user)
+    with failing_clearly():
+        keep_session_after_password_change(request, user)
 
 
 def _note_reauthentication(
@@ -45,7 +47,8 @@ def _note_reauthentication(
         return
     try:
         # By the row: what is recent asks that, and the next refresh tells the client.
-        reauthenticate_session(request, user)
+        with failing_clearly():
+            reauthenticate_session(request, user)
     except Unavailable:
         raise
     except SessionError:
