@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
 from django.core.checks import run_checks
+from django.core.checks.registry import registry
 from django.test import modify_settings
 
 from rotating_sessions.fdi.checks import check_fdi
@@ -21,22 +23,26 @@ def _site(settings: Any) -> None:
     mount(settings)
 
 
+@pytest.fixture
+def _installed() -> Iterator[None]:
+    """Put the app into INSTALLED_APPS, and take its checks off again."""
+    with modify_settings(INSTALLED_APPS={"append": "rotating_sessions.fdi"}):
+        yield
+    registry.registered_checks.remove(check_fdi)
+
+
+@pytest.mark.usefixtures("_installed")
 def test_site_set_up_as_the_guide_says_is_right():
     """The app registers its checks, and they find nothing."""
-    with modify_settings(INSTALLED_APPS={"append": "rotating_sessions.fdi"}):
-        messages = run_checks(tags=["security"])
-
-    assert ids(messages) == []
+    assert ids(run_checks(tags=["security"])) == []
 
 
+@pytest.mark.usefixtures("_installed")
 def test_app_registers_its_checks(settings):
     """A wrong setting is told by `manage.py check`."""
     settings.ROTATING_SESSIONS_FDI = {"ANTI_CSRF": "rid"}
 
-    with modify_settings(INSTALLED_APPS={"append": "rotating_sessions.fdi"}):
-        messages = run_checks(tags=["security"])
-
-    assert ids(messages) == ["E041"]
+    assert ids(run_checks(tags=["security"])) == ["E041"]
 
 
 @pytest.mark.parametrize(
