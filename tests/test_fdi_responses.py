@@ -15,6 +15,7 @@ from django.http import HttpResponse
 
 from rotating_sessions.fdi.front_token import encode_front_token
 from rotating_sessions.fdi.outgoing import clear_session, write_session
+from rotating_sessions.fdi.sessions import begin_session
 from rotating_sessions.models import SessionFamily
 from rotating_sessions.tokens.claims import AccessClaims
 from rotating_sessions.transports import COOKIE, HEADER
@@ -129,6 +130,21 @@ def test_clearing_repeats_what_setting_said(rf, user, settings, fdi):
             assert response.cookies[name][attribute] == before
     assert cleared(response) == {HEADER, COOKIE}
     assert "anti-csrf" not in response.headers
+
+
+@pytest.mark.django_db(transaction=True)
+def test_session_may_be_short_and_hold_data(rf, user, clock):
+    """A sign-in says for how long at most, and what the site keeps with it."""
+    request, response = rf.post("/", HTTP_ST_AUTH_MODE=COOKIE), HttpResponse()
+
+    begin_session(
+        request, response, user, lifetime=timedelta(hours=9), data={"cart": 7}
+    )
+
+    session = SessionFamily.objects.get()
+    assert response.cookies["sRefreshToken"]["max-age"] == 9 * 60 * 60
+    assert session.expires_at == START + timedelta(hours=9)
+    assert session.data == {"cart": 7}
 
 
 @pytest.mark.django_db(transaction=True)
