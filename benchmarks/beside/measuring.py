@@ -54,10 +54,10 @@ class Turns:
     def take(self) -> None:
         """Do everything that the contender can, and keep how long it took."""
         tokens = self._tokens
-        self.contender.forget()
-        self._ask(UNREAD, tokens)
         for _ in range(_REPEATS):
             self._ask(REPEATED, tokens)
+        self.contender.forget()
+        self._ask(UNREAD, tokens)
         if self.contender.refreshes:
             answer = self._time(REFRESH, self.contender.refresh(tokens))
             tokens = self.contender.read(answer, tokens.user_pk)

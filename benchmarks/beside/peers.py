@@ -13,7 +13,7 @@ from oauth2_provider.models import get_application_model
 from benchmarks.beside.application import Call, get
 from benchmarks.beside.contenders import Contender, Tokens
 from benchmarks.beside.supertokens import mint_access, start_supertokens
-from rotating_sessions.conf import get_conf
+from rotating_sessions.authentication import remembered
 
 __all__ = ["list_contenders"]
 
@@ -56,9 +56,7 @@ class _Ours(Contender):
     middleware = ("rotating_sessions.middleware.RotatingSessionMiddleware",)
 
     def forget(self) -> None:
-        """Read the settings anew: what was verified under the old ones is forgotten."""
-        get_conf.cache_clear()
-        get_conf()
+        remembered._remembered = None  # noqa: SLF001 - as a new process begins
 
 
 class _OursUser(_Ours):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import cast
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -67,11 +66,13 @@ def leave(
 
 def _vary(response: HttpResponseBase) -> None:
     """Name the headers that decide who asks."""
-    if response.has_header("Vary"):
-        patch_vary_headers(response, ("Authorization", "Cookie"))
-    else:
-        # The same, and most responses say nothing before this.
+    # Most responses say nothing yet, and that this finds out soonest.
+    said = response.headers.pop("Vary", None)
+    if said is None:
         response.headers["Vary"] = "Authorization, Cookie"
+    else:
+        response.headers["Vary"] = said[1]
+        patch_vary_headers(response, ("Authorization", "Cookie"))
 
 
 def _may_clear(response: HttpResponseBase) -> bool:
@@ -81,14 +82,9 @@ def _may_clear(response: HttpResponseBase) -> bool:
 
 
 def _attach_user(request: HttpRequest, reading: SessionReading) -> None:
-    user = _LazyUser(partial(_read_user, reading))
+    user = _LazyUser(reading.read_user)
     request.user = user  # type: ignore[assignment]
     request.auser = partial(_evaluate, user)  # type: ignore[assignment]
-
-
-def _read_user(reading: SessionReading) -> AbstractBaseUser | AnonymousUser:
-    row = reading.read()
-    return AnonymousUser() if row is None else cast(AbstractBaseUser, row.user)
 
 
 class _LazyUser(SimpleLazyObject):  # type: ignore[type-arg]

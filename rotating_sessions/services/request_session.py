@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import cast
 
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
 from rotating_sessions.exceptions import Unavailable
@@ -48,6 +50,16 @@ class SessionReading:
                 self.failure = error
                 raise
         return cast("SessionFamily | None", self.row)
+
+    def read_user(self) -> AbstractBaseUser | AnonymousUser:
+        """
+        Return the user of the session, who is anonymous where there is none.
+
+        Raises:
+            Unavailable: As `read`.
+        """
+        row = self.read()
+        return AnonymousUser() if row is None else cast(AbstractBaseUser, row.user)
 
 
 def attach_reading(request: HttpRequest, claims: AccessClaims | None) -> SessionReading:
