@@ -14,7 +14,8 @@ from django.test.utils import override_settings
 from django.utils import timezone
 
 from rotating_sessions import revocations
-from rotating_sessions.models import SessionFamily
+from rotating_sessions.exceptions import SessionEnded
+from rotating_sessions.models import RevokedReason, SessionFamily
 from rotating_sessions.services import refresh_session
 from rotating_sessions.services.reading import password_state
 from rotating_sessions.tokens.access import AccessClaims, encode_access
@@ -132,6 +133,20 @@ def test_password_that_changes_during_a_refresh_revokes_nothing_by_guess(rf, use
 
     assert answer.refresh is not None
     assert families.get().revoked_at is None
+
+
+def test_password_that_is_not_the_rows_ends_the_session_at_a_second_look(rf, user):
+    """I-23: Row and user, read anew as of one moment, contradict: that is a verdict."""
+    pair = log_in(rf, user)
+    families = SessionFamily.objects.all()
+
+    with (
+        overtaken(lambda: families.update(auth_hash="of-another")),
+        pytest.raises(SessionEnded),
+    ):
+        refresh_session(pair.refresh, client=client_at(), transport="header")
+
+    assert families.get().revoked_reason == RevokedReason.PASSWORD_CHANGED
 
 
 def test_shorter_idle_timeout_does_not_end_the_newest_login(rf, user, settings):
