@@ -87,7 +87,7 @@ def test_user_who_took_the_key_of_another_inherits_nothing(api, user):
 
 
 def test_promotion_is_seen_without_a_new_token(api, user):
-    """A token carries no roles: who becomes staff is staff at once (AC-05)."""
+    """A token carries no permission: who becomes staff is staff at once (AC-05)."""
     access = api.log_in(user)["access"]
     get_user_model().objects.update(is_staff=True)
 

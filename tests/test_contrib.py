@@ -162,7 +162,7 @@ def test_a_lost_commit_is_counted(read, first):
 
 
 def test_all_kinds_are_there_from_the_start(prometheus):
-    """Prometheus shows each label at 0 before its first event, or would miss that."""
+    """LG-06: Prometheus shows each of few labels at 0 from the start, or misses one."""
     shown = normal(prometheus())
 
     expected = {
