@@ -1,5 +1,5 @@
 """
-The invariants, each a function that looks and asserts. Source: README, "Invariants".
+The invariants of tests/test_invariants.py, each a function that looks and asserts.
 
 SHOWN are asked of every refresh token shown, from the history of its family alone, and
 WATCHED of the whole database after every step.

@@ -12,8 +12,8 @@ from tests.machine.oracle import Answer
 __all__ = ["ADDRESSES", "PATIENCE", "Client", "Reply"]
 
 ADDRESSES = tuple(f"203.0.113.{number}" for number in (5, 17, 29, 41, 53, 65))
-# README, "Clients": a request and its answer arrive or die within half of the grace
-# period, less what the clocks of two hosts may differ.
+# README, "What a client has to do": a request and its answer arrive or die within half
+# of the grace period, less what the clocks of two hosts may differ.
 PATIENCE = W / 2 - SKEW
 MAX_LOST = 3
 
