@@ -143,8 +143,8 @@ class InvalidClaim(SessionError):
     """
     The session is good, but a claim that this takes is missing or says otherwise.
 
-    `claim` is its name. 403, because a client takes 401 for the end of its token; where
-    the claim may have changed since the last refresh, another refresh tells.
+    `facts` has its name. 403, because a client takes 401 for the end of its token;
+    where the claim may have changed since the last refresh, another refresh tells.
     """
 
     code = "invalid_claim"

@@ -66,7 +66,7 @@ def leave(
 
 def _vary(response: HttpResponseBase) -> None:
     """Name the headers that decide who asks."""
-    # Most responses say nothing yet, and that this finds out soonest.
+    # Most responses have none yet, and nothing tells so sooner than taking it away.
     said = response.headers.pop("Vary", None)
     if said is None:
         response.headers["Vary"] = "Authorization, Cookie"
