@@ -134,6 +134,29 @@ def test_a_token_that_is_known_by_one_transport_is_not_by_the_other(warm, transp
     assert asked(warm, transport=transport).transport == transport
 
 
+def test_a_header_spelled_as_a_cookie_is_not_known():
+    """TF-07: A token without a scheme is no header of ours, although a cookie was."""
+    token = mint()
+    asked(token, transport=COOKIE)
+    request = HttpRequest()
+    request.META["REMOTE_ADDR"] = HOME
+    request.META["HTTP_AUTHORIZATION"] = token
+
+    visit = identify(request, NOW)
+
+    assert visit == Visit()
+
+
+def test_a_cookie_spelled_as_a_header_is_not_known():
+    """TF-07: No cookie that says Bearer passes for a header, which needs no CSRF."""
+    token = mint()
+    asked(token, transport=HEADER)
+
+    visit = asked(f"Bearer {token}", transport=COOKIE)
+
+    assert (visit.family, visit.transport) == (None, COOKIE)
+
+
 def test_a_header_wins_over_a_cookie_that_is_known():
     """Whoever asks is whom the header names, whatever the cookie beside it says."""
     known, named = mint(13), mint(14)

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.http import HttpRequest
 from django.utils import timezone
 from django.views.debug import ExceptionReporter
 
+from rotating_sessions.authentication import identify
 from rotating_sessions.services import end_proven_session, refresh_session
 from rotating_sessions.tokens.access import decode_access, encode_access
 from rotating_sessions.tokens.keys import get_key_ring
@@ -22,7 +24,7 @@ from rotating_sessions.tokens.refresh import (
     encode_refresh,
 )
 from tests.acting import client_at, log_in, present
-from tests.browsing import database_down
+from tests.browsing import HOME, database_down
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -81,6 +83,24 @@ def test_an_error_report_shows_what_nothing_hides():
     report = report_of(lambda: get_key_ring().hash_network(CANARY))
 
     assert "plain sight" in report
+
+
+@pytest.mark.parametrize(
+    ("header", "spelled"),
+    [("HTTP_AUTHORIZATION", "Bearer {}"), ("HTTP_COOKIE", "__Host-rs_access={}")],
+)
+@pytest.mark.parametrize("wrong", [{"IPV4_PREFIX": 33}, {"ACCESS_KEYS": ["/no.pem"]}])
+def test_no_error_report_shows_the_token_of_a_request(
+    first, settings, wrong, header, spelled
+):
+    """LG-01: Where a setting is wrong, every request fails, and no report shows it."""
+    request = HttpRequest()
+    request.META = {"REMOTE_ADDR": HOME, header: spelled.format(first.access)}
+    settings.ROTATING_SESSIONS = wrong
+
+    report = report_of(lambda: identify(request, timezone.now()))
+
+    assert first.access not in report
 
 
 def test_no_error_report_shows_the_token_of_a_login_that_failed(rf, user):

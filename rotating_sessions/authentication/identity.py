@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import cast
 
 from django.http import HttpRequest
+from django.views.decorators.debug import sensitive_variables
 
 from rotating_sessions.authentication.remembered import (
     RememberedVisit,
@@ -30,10 +31,10 @@ __all__ = ["identify", "is_on_known_network"]
 
 def identify(request: HttpRequest, now: datetime) -> Visit:
     """Return what the request's access token says, without any I/O."""
-    header = request.META.get("HTTP_AUTHORIZATION")
-    if header:
-        # As it came: a header that was understood before is not read again.
-        known = get_remembered_visits().find(header, now)
+    if request.META.get("HTTP_AUTHORIZATION"):
+        # As it came: a header that was understood before is not read again. No variable
+        # holds it, because an error report about the keys would print that.
+        known = get_remembered_visits().find(request.META["HTTP_AUTHORIZATION"], now)
         if known is not None:
             return _come_again(known, request)
     elif not request.META.get("HTTP_COOKIE"):
@@ -41,6 +42,7 @@ def identify(request: HttpRequest, now: datetime) -> Visit:
     return _read(request, now)
 
 
+@sensitive_variables()
 def _read(request: HttpRequest, now: datetime) -> Visit:
     try:
         bearer = read_access(request)
@@ -70,7 +72,8 @@ def _spell(bearer: Bearer, request: HttpRequest) -> str:
         return f"\n{bearer.token}"
     if bearer.transport == HEADER:
         return str(request.META["HTTP_AUTHORIZATION"])
-    return bearer.token
+    # As no header can: `Bearer …` in a cookie is no header, and no token.
+    return f"\r{bearer.token}"
 
 
 def _come_again(known: RememberedVisit, request: HttpRequest) -> Visit:
