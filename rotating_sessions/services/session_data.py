@@ -111,9 +111,10 @@ def _change(
     # Before any other read, so that what these see is not older than the lock.
     locked = families().select_for_update().filter(pk=claims.family_id).first()
     session = None if locked is None else find_session(claims)
-    if session is None:
+    if locked is None or session is None:
         return None
-    data: JsonObject = session.data or {}
+    # Of the locked row: within a transaction of the caller's, all else may be older.
+    data: JsonObject = locked.data or {}
     wish = patch(deepcopy(data)) if callable(patch) else patch
     if not isinstance(wish, dict):
         raise ValueError("A patch of session data is a dict.")  # noqa: TRY004 - one error
