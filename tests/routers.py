@@ -23,3 +23,10 @@ class ReplicaOfSessions(EveryReplica):
     def db_for_read(self, model: Any, **hints: Any) -> str | None:
         ours = model._meta.app_label == "rotating_sessions"
         return REPLICA if ours else None
+
+
+class NoRelation:
+    """Sessions and users have an alias each, of the same database: none may refer."""
+
+    def allow_relation(self, _one: Any, _other: Any, **_hints: Any) -> bool:
+        return False

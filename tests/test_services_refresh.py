@@ -23,6 +23,7 @@ from rotating_sessions.exceptions import (
     Unavailable,
 )
 from rotating_sessions.models import RefreshToken, SessionFamily
+from rotating_sessions.services.reading import password_state
 from rotating_sessions.signals import (
     lost_commit,
     network_changed,
@@ -1006,6 +1007,26 @@ def test_authority_is_read_where_it_is_written(rf, clock):
     row = SessionFamily.objects.using("default").get()
     assert (row.generation, row.revoked_reason) == (2, "reused")
     assert SessionFamily.objects.db == "replica-that-nobody-may-ask"
+
+
+@override_settings(DATABASE_ROUTERS=["tests.routers.EveryReplica"])
+def test_user_is_read_anew_where_sessions_are_written(rf, clock):
+    """DB-03, I-15: A refresh overtaken by a new password asks no replica for it."""
+    user = UserFactory.build(pk=1)
+    user.save(using="default", force_insert=True)
+    first = log_in(rf, user)
+    row = SessionFamily.objects.using("default")
+
+    def change_password() -> None:
+        user.set_password("another one")
+        user.save(using="default")
+        row.update(auth_hash=password_state(user))
+
+    with overtaken(change_password):
+        second = present(first)
+
+    assert second.refresh is not None
+    assert row.get().generation == 1
 
 
 @pytest.mark.django_db(transaction=True)

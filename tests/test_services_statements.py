@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from rotating_sessions.models import RefreshToken, SessionFamily
 from rotating_sessions.services import statements
+from rotating_sessions.services.reading import lock_family
 from rotating_sessions.services.statements import (
     insert_token,
     read_family,
@@ -69,6 +70,25 @@ def test_family_is_read_as_the_orm_reads_it(family):
     assert type(ours.user) is get_user_model()
     assert (ours._state.db, ours._state.adding) == ("default", False)
     assert (ours.user._state.db, ours.user._state.adding) == ("default", False)
+
+
+def test_family_is_read_where_a_router_parts_it_from_its_user(family, settings):
+    """Who is read in one query belongs together, whatever a router says of writes."""
+    settings.DATABASE_ROUTERS = ["tests.routers.NoRelation"]
+
+    read = read_family(family.pk, "default")
+    with transaction.atomic():
+        locked = lock_family(read)
+
+    assert locked.user == read.user == family.user
+
+
+def test_family_is_read_with_the_user_it_refers_to(family, settings):
+    """Another AUTH_USER_MODEL, as in a test, does not change what a row refers to."""
+    vars(connection).pop(statements._KEPT, None)
+    settings.AUTH_USER_MODEL = "auth.Group"
+
+    assert read_family(family.pk, "default").user == family.user
 
 
 def test_family_and_user_are_one_query(family):

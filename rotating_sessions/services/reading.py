@@ -8,13 +8,14 @@ from hmac import compare_digest
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from rotating_sessions.exceptions import InvalidToken
 from rotating_sessions.models import SessionFamily, SessionFamilyQuerySet
 from rotating_sessions.rotation import FamilyState
-from rotating_sessions.services.statements import read_family
+from rotating_sessions.services.statements import give_user, read_family
 from rotating_sessions.services.transactions import (
     failing_clearly,
     run_in_transaction,
@@ -64,8 +65,9 @@ def lock_family(family: SessionFamily) -> SessionFamily | None:
     is the one of the first read, a moment ago, unless the password changed meanwhile.
     """
     locked = families().select_for_update().filter(pk=family.pk).first()
-    if locked is not None and _same_user_state(locked, family):
-        locked.user = family.user
+    if locked is not None:
+        same = _same_user_state(locked, family)
+        give_user(locked, family.user if same else _read_user(locked.user_id))
     return locked
 
 
@@ -190,6 +192,12 @@ def _session_auth_hashes(user: Any) -> Iterator[str]:
     """Yield the user's session auth hash, as every secret key in force makes it."""
     yield user.get_session_auth_hash()
     yield from user.get_session_auth_fallback_hash()
+
+
+def _read_user(pk: Any) -> Any:
+    # Not by the relation: that would ask the router, who may name a replica.
+    users = get_user_model()._base_manager.using(write_database())  # noqa: SLF001
+    return users.filter(pk=pk).first()
 
 
 def _same_user_state(now: SessionFamily, before: SessionFamily) -> bool:

@@ -42,6 +42,7 @@ from rotating_sessions.services.request_session import (
     read_session,
     replace_session,
 )
+from rotating_sessions.services.statements import give_user
 from rotating_sessions.services.transactions import (
     failing_clearly,
     run_in_transaction,
@@ -184,7 +185,7 @@ def _stamp_checked(
     if locked is None:
         return SessionEnded()
     # Not as of now: the row has to know the user whose password was checked.
-    locked.user = session.user
+    give_user(locked, session.user)
     return _stamp(locked, user, claims)
 
 
@@ -207,7 +208,7 @@ def _stamp(
     # Not every database can lock.
     if rows.update(auth_time=locked.auth_time, auth_hash=locked.auth_hash) == 0:
         return SessionEnded()
-    locked.user = user
+    give_user(locked, user)
     said, generation = compute_claims(user), claims.generation
     pair = mint_pair(locked, said, generation=generation, refresh=None, now=now)
     return locked, pair

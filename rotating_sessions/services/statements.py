@@ -13,14 +13,19 @@ from functools import partial
 from typing import Any, TypeAlias, TypeVar, cast
 from uuid import UUID
 
-from django.contrib.auth import get_user_model
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field, Model
 
 from rotating_sessions.models import RefreshToken, SessionFamily
 
-__all__ = ["insert_token", "read_family", "rotate_family", "update_family"]
+__all__ = [
+    "give_user",
+    "insert_token",
+    "read_family",
+    "rotate_family",
+    "update_family",
+]
 
 _Built = TypeVar("_Built")
 _Connection: TypeAlias = BaseDatabaseWrapper
@@ -89,12 +94,21 @@ def rotate_family(
     return True
 
 
+def give_user(family: SessionFamily, user: object) -> None:
+    """Let the family have this user, who was read beside it, as a join would."""
+    # Not by assignment: that asks the routers, one of which may know the two apart.
+    _field(SessionFamily, "user").set_cached_value(family, user)  # type: ignore[attr-defined]
+
+
 class _Select:
     """The query of a family and its user, and how a row of it becomes both."""
 
     def __init__(self, connection: _Connection) -> None:
         self._families = [field.attname for field in _fields(SessionFamily)]
-        self._users = [field.attname for field in _fields(get_user_model())]
+        # What the row refers to, which AUTH_USER_MODEL says no longer in a test.
+        owner = _field(SessionFamily, "user")
+        self._user_model = cast(type[Model], owner.related_model)
+        self._users = [field.attname for field in _fields(self._user_model)]
         # Any key will do: it is the query's one parameter.
         rows = SessionFamily.objects.using(connection.alias).filter(pk=UUID(int=0))
         columns = rows.values_list(
@@ -114,7 +128,8 @@ class _Select:
         alias, width = connection.alias, len(self._families)
         family = SessionFamily.from_db(alias, self._families, values[:width])
         if family.user_id is not None:
-            family.user = get_user_model().from_db(alias, self._users, values[width:])
+            user = self._user_model.from_db(alias, self._users, values[width:])
+            give_user(family, user)
         return family
 
 
