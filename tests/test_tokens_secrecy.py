@@ -103,6 +103,26 @@ def test_no_error_report_shows_the_token_of_a_request(
     assert first.access not in report
 
 
+@pytest.mark.parametrize(
+    ("path", "wrong"),
+    [
+        ("/auth/login/", {"IPV4_PREFIX": 33}),
+        ("/auth/refresh/", {"ACCESS_KEYS": ["/no.pem"]}),
+    ],
+)
+def test_no_error_report_shows_what_an_endpoint_is_sent(
+    api, first, settings, path, wrong
+):
+    """LG-01: Where a setting is wrong, no report shows a password or a token sent."""
+    body = {"username": "ann", "password": "my secret", "refresh": first.refresh}
+    settings.ROTATING_SESSIONS = wrong
+
+    report = report_of(lambda: api.send(path, body))
+
+    assert "my secret" not in report
+    assert first.refresh not in report
+
+
 def test_no_error_report_shows_the_token_of_a_login_that_failed(rf, user):
     """LG-01: Where a new session cannot be stored, the report hides its token."""
     with database_down(only="rotating_sessions_refreshtoken"):

@@ -65,6 +65,7 @@ class LoginView(Endpoint):
 
     throttle_classes = (LoginThrottle,)
 
+    @sensitive_variables()
     def throttle_ident(self, request: Request) -> str | None:
         """Count by network and user name; asking for the CSRF cookie is free."""
         if request.method != "POST":
@@ -129,6 +130,7 @@ class RefreshView(_PresentedEndpoint):
 
     throttle_classes = (RefreshThrottle,)
 
+    @sensitive_variables()
     def throttle_ident(self, request: Request) -> str | None:
         """Count by session; what is no token of ours costs nothing to refuse."""
         value, _transport = self.presented
