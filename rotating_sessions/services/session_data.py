@@ -67,7 +67,8 @@ def change_session_data(
 
     As RFC 7396 has it: what the patch names is replaced, objects are merged, and None
     removes. May run inside a transaction of the caller's, until the end of which other
-    changes and refreshes of this session wait.
+    changes and refreshes of this session wait. If that is rolled back, the rest of this
+    request still reads what was undone.
 
     Args:
         request: The request whose session it is.
