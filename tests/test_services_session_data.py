@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from threading import Barrier
 from typing import Any
 
@@ -23,7 +21,6 @@ from rotating_sessions.services.session_data import MAX_SESSION_DATA
 from tests.acting import W, claims_of, columns, counted, log_in, present, reads, writes
 from tests.browsing import FIREFOX, HOME, bearer, database_down
 from tests.factories import UserFactory
-from tests.races.levels import SNAPSHOT, Level, connections_at
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -130,44 +127,6 @@ def test_no_change_of_two_at_once_is_lost(rf, first):
         list(pool.map(work, range(8)))
 
     assert stored() == {"marks": {str(n): True for n in range(8)}, "n": 8}
-
-
-@contextmanager
-def older_snapshots() -> Iterator[None]:
-    """Let MariaDB and MySQL read as of when a transaction began, as sites may have."""
-    statements = ["SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"]
-    if connection.vendor != "mysql":
-        statements = []
-    elif Level(name="found", variable=SNAPSHOT).missing is None:
-        # Else MariaDB aborts who would lose a change.
-        statements.append(f"SET SESSION {SNAPSHOT} = OFF")
-    connection.close()
-    with connections_at(Level(name="older", statements=tuple(statements))):
-        yield
-    connection.close()
-
-
-@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer")
-def test_no_change_is_lost_to_an_older_snapshot(rf, first):
-    """I-2: A transaction that began before another's change merges with that, too."""
-    claims = claims_of(first)
-
-    def change(name: str) -> None:
-        request = rf.get("/")
-        request.session_family = claims
-        change_session_data(request, {name: True})
-
-    def interfere() -> None:
-        change("theirs")
-        connection.close()
-
-    with older_snapshots(), transaction.atomic():
-        stored()
-        with ThreadPoolExecutor(1) as pool:
-            pool.submit(interfere).result()
-        change("ours")
-
-    assert stored() == {"theirs": True, "ours": True}
 
 
 def test_a_refresh_leaves_the_data_alone(ask, first, clock):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import selectors
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from tests.faults.steps import Point
+from tests.faults.steps import COMMIT, Point
 
 _LOOPBACK = "127.0.0.1"
+
+# As PostgreSQL and MariaDB are told.
+_OPENS = re.compile(rb"BEGIN|autocommit ?= ?0", re.IGNORECASE)
+_WRITES = re.compile(rb"WITH rotated|(UPDATE|INSERT INTO|DELETE FROM) [\"`]")
 
 
 class Proxy:
@@ -50,8 +55,14 @@ class Proxy:
 
     def steps(self) -> list[str]:
         """Return the rounds that were answered, as far as it matters what was said."""
-        said = self._said[: self._answered]
-        return ["COMMIT" if b"COMMIT" in text else "" for text in said]
+        steps, is_open = [], False
+        for text in self._said[: self._answered]:
+            is_open = is_open or _OPENS.search(text) is not None
+            # With no transaction around it a statement is a commit.
+            commits = b"COMMIT" in text or (not is_open and _WRITES.search(text))
+            steps.append(COMMIT if commits else "")
+            is_open = is_open and not commits
+        return steps
 
     def cut_idle(self) -> None:
         """Cut every connection that is open."""

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import connection
 
 COMMIT = "COMMIT"
+_WRITES = {"DELETE", "INSERT", "UPDATE", "WITH"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,9 @@ def points(steps: list[str]) -> list[Point]:
 
 def is_committed(steps: list[str], point: Point) -> bool:
     """Tell whether the last commit of these steps has taken effect at this moment."""
-    last = max(step for step, verb in enumerate(steps) if verb == COMMIT)
+    commits = [step for step, verb in enumerate(steps) if verb == COMMIT]
+    # What writes nothing has nothing to commit.
+    last = max(commits, default=len(steps))
     return point.step > last or (point.step == last and point.after)
 
 
@@ -58,6 +61,9 @@ class Steps:
     def __call__(self, execute: Any, sql: str, *args: Any) -> Any:
         """Run a statement, as `execute_wrapper` asks for."""
         verb = sql.split(maxsplit=1)[0]
+        if verb in _WRITES and not connection.in_atomic_block:
+            # With no transaction around it a statement is a commit.
+            verb = COMMIT
         return self._take(verb, lambda: execute(sql, *args))
 
     def _take(self, verb: str, run: Callable[[], Any]) -> Any:
