@@ -40,6 +40,7 @@ from rotating_sessions.services.session_data import JsonObject, check_data
 from rotating_sessions.services.transactions import (
     announce,
     failing_clearly,
+    run_alone,
     run_in_transaction,
     write_database,
 )
@@ -203,6 +204,8 @@ def _enforce_session_limit(user_pk: Any) -> None:
     rows = select_sessions(user_pk=user_pk)
     last_active = Coalesce("rotated_at", "created_at")
     newest_first = rows.order_by(last_active.desc(), "-created_at", "-pk")
-    excess = list(newest_first.values_list("pk", flat=True)[limit:])
+    beyond = newest_first.values_list("pk", flat=True)[limit:]
+    # A read alone can be aborted for others' sake, too, and nobody asks for this twice.
+    excess = run_alone(lambda: list(beyond.all()))
     if excess:
         revoke_sessions(rows.filter(pk__in=excess), reason=RevokedReason.SESSION_LIMIT)
