@@ -24,4 +24,4 @@ INSTALLED_APPS = [
     "rotating_sessions",
 ]
 # Short, so that one live session can be refreshed many times.
-ROTATING_SESSIONS = {"GRACE_PERIOD": timedelta(milliseconds=1)}
+ROTATING_SESSIONS = {"GRACE_PERIOD": timedelta(microseconds=1)}

@@ -58,7 +58,7 @@ USE_TZ = True
 
 ROTATING_SESSIONS = {
     # So that each refresh rotates, and each superseded token is a stolen one.
-    "GRACE_PERIOD": timedelta(milliseconds=1),
+    "GRACE_PERIOD": timedelta(microseconds=1),
     # No contender throttles.
     "LOGIN_RATE": None,
     "REFRESH_RATE": None,

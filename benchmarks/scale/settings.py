@@ -76,7 +76,7 @@ USE_TZ = True
 
 ROTATING_SESSIONS = {
     # So that each refresh rotates.
-    "GRACE_PERIOD": timedelta(milliseconds=1),
+    "GRACE_PERIOD": timedelta(microseconds=1),
     "LOGIN_RATE": None,
     "REFRESH_RATE": None,
 }
