@@ -68,9 +68,7 @@ class RememberedVisits:
         """Return what a header or cookie says, if it is known and in its time."""
         if len(credential) > _MAX_LENGTH:
             return None
-        # Not by `_digest`: a call is dear, where each request makes it.
-        text = credential.encode(errors="surrogatepass")
-        known = self._visits.get(sha256(text).digest())
+        known = self._visits.get(_digest(credential))
         if known is None or not known.begins_at <= now < known.ends_at:
             return None
         return known
