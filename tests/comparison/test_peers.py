@@ -32,8 +32,10 @@ def test_evidence_holds(name, path, verb, text):
     ids=lambda part: part[:40],
 )
 def test_figures_are_those_that_were_measured(name, operation, contender, figure):
-    """What the page says was measured is in the table of docs/performance.md."""
+    """What the page says was measured is in docs/performance.md, where SQLite is."""
     text = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    text, _, rest = text.partition("\nOn PostgreSQL, ")
+    assert rest
     rows = [
         [cell.strip() for cell in line.strip("|").split(" | ")]
         for line in text.splitlines()
