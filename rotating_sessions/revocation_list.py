@@ -11,17 +11,37 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from uuid import UUID
 
-__all__ = ["NEVER", "RevocationList"]
+__all__ = ["NEVER", "Lull", "RevocationList"]
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 # Families whose rows were read, 200 bytes each. Beyond it the one read longest ago is
 # forgotten, which costs its next request one more look.
 _VOUCHED = 50_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lull:
+    """
+    A while in which a list is fresh enough, and has learned nothing.
+
+    It ends with its time, or by whatever the list learns: the next is another one.
+    `interval` and `staleness` are those of `current_lull`.
+    """
+
+    begins_at: datetime
+    ends_at: datetime
+    interval: timedelta
+    staleness: timedelta
+
+    def has(self, now: datetime) -> bool:
+        """Tell whether the moment is within it."""
+        return self.begins_at < now < self.ends_at
 
 
 class RevocationList:
@@ -46,6 +66,8 @@ class RevocationList:
         self.doubted_until = NEVER
         self.loaded_at: datetime | None = None
         self.tried_at: datetime | None = None
+        # Set to None after whatever it depends on has changed.
+        self.lull: Lull | None = None
         self._lateness = lateness
         self._vouched_at: OrderedDict[UUID, datetime] = OrderedDict()
         self._lock = threading.Lock()
@@ -53,12 +75,11 @@ class RevocationList:
     def note(self, tried_at: datetime, loaded_at: datetime | None) -> None:
         """Note when the list was asked for, and when it was last loaded."""
         self.tried_at, self.loaded_at = tried_at, loaded_at
+        self.lull = None
 
-    def quiet_span(
-        self, interval: timedelta, staleness: timedelta
-    ) -> tuple[datetime, datetime]:
+    def current_lull(self, interval: timedelta, staleness: timedelta) -> Lull:
         """
-        Return between which moments the list is fresh enough.
+        Return the while in which the list is fresh enough, if nothing ends it before.
 
         On either side of the last time: who waited while another one asked has an older
         `now` than that one.
@@ -67,21 +88,25 @@ class RevocationList:
             interval: How long after it was asked for.
             staleness: How long after it was loaded.
         """
-        if self.loaded_at is None or self.tried_at is None:
-            return NEVER, NEVER
-        begins_at = max(self.loaded_at - staleness, self.tried_at - interval)
-        return begins_at, min(self.loaded_at + staleness, self.tried_at + interval)
+        lull = self.lull
+        if lull is None or (lull.interval, lull.staleness) != (interval, staleness):
+            begins_at = ends_at = NEVER
+            if self.loaded_at is not None and self.tried_at is not None:
+                begins_at = max(self.loaded_at - staleness, self.tried_at - interval)
+                ends_at = min(self.loaded_at + staleness, self.tried_at + interval)
+            lull = self.lull = Lull(begins_at, ends_at, interval, staleness)
+        return lull
 
     def add(self, rows: Iterable[tuple[UUID, datetime]], now: datetime) -> None:
         """List families with the moments of their revocation."""
         with self._lock:
             self.revoked_at.update(rows)
             surplus = len(self.revoked_at) - self.limit
-            if surplus <= 0:
-                return
-            ordered = sorted(self.revoked_at.items(), key=itemgetter(1))
-            self._leave_out(ordered[surplus - 1][1], now)
-            self.revoked_at = dict(ordered[surplus:])
+            if surplus > 0:
+                ordered = sorted(self.revoked_at.items(), key=itemgetter(1))
+                self._leave_out(ordered[surplus - 1][1], now)
+                self.revoked_at = dict(ordered[surplus:])
+        self.lull = None
 
     def forget(self, horizon: datetime) -> None:
         """Drop what no access token can tell of that was issued until the horizon."""

@@ -23,18 +23,21 @@ from uuid import UUID
 
 from django.db import Error, router
 
-from rotating_sessions.conf import Conf, get_conf
+from rotating_sessions.conf import get_conf
 from rotating_sessions.exceptions import Unavailable
 from rotating_sessions.models import SessionFamily
-from rotating_sessions.revocation_list import RevocationList
+from rotating_sessions.revocation_list import Lull, RevocationList
 from rotating_sessions.rotation import CLOCK_SKEW, COMMIT_DELAY
 from rotating_sessions.signals import report
 
 __all__ = [
+    "Lull",
     "add",
+    "current_lull",
     "is_due",
     "is_in_doubt",
     "is_revoked",
+    "lasts",
     "poll",
     "reset",
     "suffice",
@@ -56,14 +59,6 @@ class _Known(RevocationList):
         super().__init__(limit=_LISTED, lateness=COMMIT_DELAY + CLOCK_SKEW)
         self.lock = threading.Lock()
         self.failures = 0
-        # Under which settings nothing is due, and from when until when: computed once,
-        # for it is asked at every request.
-        self.quiet: tuple[Conf, datetime, datetime] | None = None
-
-    def note(self, tried_at: datetime, loaded_at: datetime | None) -> None:
-        """Note when the set was asked for, and when it was last loaded."""
-        super().note(tried_at, loaded_at)
-        self.quiet = None
 
 
 _known = _Known()
@@ -112,12 +107,23 @@ def suffice(family_id: UUID, issued_at: datetime, now: datetime) -> bool:
 
 def is_due(now: datetime) -> bool:
     """Tell whether `poll` has anything to do at this moment."""
-    conf, known = get_conf(), _known
-    quiet = known.quiet
-    if quiet is None or quiet[0] is not conf:
-        span = known.quiet_span(conf.poll_interval, conf.max_staleness)
-        quiet = known.quiet = (conf, *span)
-    return not quiet[1] < now < quiet[2]
+    return not current_lull().has(now)
+
+
+def current_lull() -> Lull:
+    """
+    Return the while in which this process learns nothing of revocations.
+
+    Whoever asks for it first, and then finds a session neither revoked nor in doubt,
+    need not ask again while it `lasts`.
+    """
+    conf = get_conf()
+    return _known.current_lull(conf.poll_interval, conf.max_staleness)
+
+
+def lasts(lull: Lull | None, now: datetime) -> bool:
+    """Tell whether nothing was learned since, and nothing is due at this moment."""
+    return lull is not None and lull is _known.lull and lull.has(now)
 
 
 def poll(now: datetime) -> None:

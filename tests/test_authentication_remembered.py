@@ -15,7 +15,7 @@ import jwt
 import pytest
 from django.http import HttpRequest
 
-from rotating_sessions.authentication import Visit, identify, remembered
+from rotating_sessions.authentication import Memory, Visit, identify, remembered
 from rotating_sessions.authentication.remembered import get_remembered_visits
 from rotating_sessions.exceptions import (
     AccessTokenExpired,
@@ -42,7 +42,7 @@ CLAIMS = AccessClaims(
     auth_time=ISSUED_AT - timedelta(hours=5),
     networks=(),
 )
-VISIT = Visit(claims=CLAIMS, transport=HEADER)
+VISIT = Visit(claims=CLAIMS, transport=HEADER, memory=Memory(CLAIMS))
 HOME, TRAIN = "203.0.113.5", "198.51.100.9"
 FIRST_KEY = "the key that was there first " + "f" * 40
 NEXT_KEY = "the key that came next " + "n" * 40
@@ -365,8 +365,8 @@ def test_a_flood_of_genuine_tokens_stays_within_the_bound():
 
     assert full == len(visits) == BOUND
     assert visits.find("token 0", NOW) is None
-    assert visits.find("token 1", NOW).visit is VISIT
-    assert visits.find("one more", NOW).visit is VISIT
+    assert visits.find("token 1", NOW) is VISIT
+    assert visits.find("one more", NOW) is VISIT
 
 
 def test_a_token_that_was_forgotten_is_verified_again(warm, transport):
@@ -386,14 +386,15 @@ def test_a_token_that_was_forgotten_is_verified_again(warm, transport):
 def test_no_token_outlives_its_request(warm):
     """LG-01: What is remembered holds no token, only a digest, and shows neither."""
     visits = get_remembered_visits()
-    ((digest, known),) = visits._visits.items()
+    ((digest, visit),) = visits._visits.items()
 
     held = [item for item in gc.get_referents(visits._visits) if type(item) is str]
 
     assert held == []
     assert len(digest) == 32
     assert warm not in str(vars(visits))
-    assert warm not in str([getattr(known, name) for name in known.__slots__])
+    memory = visit.memory
+    assert warm not in str([getattr(memory, name) for name in memory.__slots__])
     assert digest.hex() not in repr(visits)
     assert repr(digest) not in repr(visits)
 

@@ -181,6 +181,33 @@ def test_session_revoked_here_ends_at_once(api, user, transport):
     assert clears_cookies(response) is (transport == "cookie")
 
 
+class _RevokedAfterTheLook(dict[Any, Any]):
+    """What is revoked, where the next session asked for is revoked just afterwards."""
+
+    def __contains__(self, family_id: object) -> bool:
+        if super().__contains__(family_id):
+            return True
+        revocations.add([family_id], timezone.now())
+        return False
+
+
+def test_session_revoked_while_a_request_looks_ends_with_the_next(
+    api, user, monkeypatch
+):
+    """I-1: What is found out of a session does not outlive a revocation beside it."""
+    access = api.log_in(user)["access"]
+    api.get("/plain/", **bearer(access))
+    # So that it is asked for once more.
+    revocations.add([uuid4()], timezone.now())
+    monkeypatch.setattr(revocations._known, "revoked_at", _RevokedAfterTheLook())
+
+    beside = api.get("/plain/", **bearer(access))
+    response = api.get("/plain/", **bearer(access))
+
+    assert beside.status_code == 200
+    assert refusal(response) == (401, "session_ended")
+
+
 @pytest.mark.parametrize("warm", [False, True])
 def test_session_revoked_elsewhere_ends_with_the_poll(api, user, settings, warm):
     """A revocation by another process is known with the next poll, as I-18 says."""

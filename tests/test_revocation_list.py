@@ -239,6 +239,48 @@ def test_forgetting_leaves_nothing_in_doubt_that_was_not(known):
     assert not known.revoked_at
 
 
+def test_lull_is_the_same_until_the_list_learns_something(known):
+    """What was found out in a lull holds: it is the same object, whoever asks."""
+    known.note(NOW, NOW)
+    lull = known.current_lull(MINUTE, 2 * MINUTE)
+
+    assert known.current_lull(MINUTE, 2 * MINUTE) is lull
+    assert known.lull is lull
+
+
+@pytest.mark.parametrize(
+    "learn",
+    [
+        lambda known: known.note(NOW, NOW),
+        lambda known: known.note(NOW + SECOND, None),
+        lambda known: known.add(revoked(NOW), NOW),
+        lambda known: known.add(revoked(*[NOW] * 4), NOW),
+    ],
+)
+def test_lull_ends_with_whatever_is_learned(known, learn):
+    """I-1: Another poll, and each revocation, ends what was found out before."""
+    known.note(NOW, NOW)
+    lull = known.current_lull(MINUTE, 2 * MINUTE)
+
+    learn(known)
+
+    assert known.current_lull(MINUTE, 2 * MINUTE) is not lull
+
+
+def test_lull_is_of_its_settings(known):
+    """Whoever asks by another interval or staleness is told of another while."""
+    known.note(NOW, NOW)
+    lull = known.current_lull(MINUTE, 2 * MINUTE)
+
+    others = [
+        known.current_lull(*spans) for spans in [(SECOND, 2 * MINUTE), (MINUTE, SECOND)]
+    ]
+
+    assert lull.has(NOW + MINUTE - TICK)
+    assert not lull.has(NOW + MINUTE)
+    assert [each.has(NOW + SECOND) for each in others] == [False, False]
+
+
 @pytest.fixture
 def hasty() -> Iterator[None]:
     """Let threads take turns as often as they can."""

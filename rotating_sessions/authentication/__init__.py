@@ -13,6 +13,7 @@ from rotating_sessions.authentication.rest_framework import (
 )
 from rotating_sessions.authentication.visits import (
     NOBODY,
+    Memory,
     Visit,
     django_request,
     read_visit,
@@ -21,6 +22,7 @@ from rotating_sessions.authentication.visits import (
 
 __all__ = [
     "NOBODY",
+    "Memory",
     "RotatingSessionAuthentication",
     "Visit",
     "django_request",

@@ -9,11 +9,8 @@ from typing import cast
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
-from rotating_sessions.authentication.remembered import (
-    RememberedVisit,
-    get_remembered_visits,
-)
-from rotating_sessions.authentication.visits import NOBODY, Visit
+from rotating_sessions.authentication.remembered import get_remembered_visits
+from rotating_sessions.authentication.visits import NOBODY, Memory, Visit
 from rotating_sessions.clients import read_bound_network, read_origin
 from rotating_sessions.exceptions import (
     AccessTokenExpired,
@@ -50,8 +47,8 @@ def _read(request: HttpRequest, now: datetime) -> Visit:
         return Visit(transport=HEADER, refusal=error)
     if bearer is None:
         return NOBODY
-    text = _spell(bearer, request)
-    known = get_remembered_visits().find(text, now)
+    visits, text = get_remembered_visits(), _spell(bearer, request)
+    known = visits.find(text, now)
     if known is not None:
         return _come_again(known, request)
     try:
@@ -61,8 +58,9 @@ def _read(request: HttpRequest, now: datetime) -> Visit:
         return Visit(claims=claims, transport=bearer.transport, refusal=error)
     except InvalidToken as error:
         return Visit(transport=bearer.transport, refusal=_refusal(bearer, error))
-    visit = Visit(claims=claims, transport=bearer.transport)
-    return _come_again(get_remembered_visits().add(text, visit), request)
+    visit = Visit(claims=claims, transport=bearer.transport, memory=Memory(claims))
+    visits.add(text, visit)
+    return _come_again(visit, request)
 
 
 def _spell(bearer: Bearer, request: HttpRequest) -> str:
@@ -76,14 +74,14 @@ def _spell(bearer: Bearer, request: HttpRequest) -> str:
     return f"\r{bearer.token}"
 
 
-def _come_again(known: RememberedVisit, request: HttpRequest) -> Visit:
+def _come_again(visit: Visit, request: HttpRequest) -> Visit:
     """Return the visit, refused where it comes from a network that is not its own."""
-    origin = read_origin(request.META)
-    if known.origin != origin:
-        if not is_on_known_network(known.claims, request):
-            return replace(known.visit, refusal=NetworkChanged())
-        known.origin = origin
-    return known.visit
+    memory, origin = cast(Memory, visit.memory), read_origin(request.META)
+    if memory.origin != origin:
+        if not is_on_known_network(cast(AccessClaims, visit.claims), request):
+            return replace(visit, refusal=NetworkChanged())
+        memory.origin = origin
+    return visit
 
 
 def _refusal(bearer: Bearer, error: InvalidToken) -> SessionError:

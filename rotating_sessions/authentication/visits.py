@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
@@ -11,11 +11,39 @@ from django.http import HttpRequest
 from rest_framework.request import Request
 
 from rotating_sessions.exceptions import SessionError
+from rotating_sessions.revocations import Lull
+from rotating_sessions.rotation import CLOCK_SKEW
 from rotating_sessions.tokens.access import AccessClaims
 
-__all__ = ["NOBODY", "Visit", "django_request", "read_visit", "session_exempt"]
+__all__ = [
+    "NOBODY",
+    "Memory",
+    "Visit",
+    "django_request",
+    "read_visit",
+    "session_exempt",
+]
 
 _View = TypeVar("_View", bound=Callable[..., Any])
+
+
+class Memory:
+    """
+    What this process has found out about a token: all that it need not ask again.
+
+    `begins_at` and `ends_at` are the token's time. `origin` is what `read_origin` said
+    when its network was last good, and `lull` what `revocations.current_lull` did when
+    its session was last known to be confirmed and not revoked: None until then.
+    """
+
+    __slots__ = ("begins_at", "ends_at", "lull", "origin")
+
+    def __init__(self, claims: AccessClaims) -> None:
+        # From a host whose clock may be ahead of ours by as much.
+        self.begins_at = claims.issued_at - CLOCK_SKEW
+        self.ends_at = claims.expires_at
+        self.origin: object = None
+        self.lull: Lull | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +53,13 @@ class Visit:
 
     `claims` are proven: set even where the token is refused for its age or network,
     which is enough to log out with. `refusal` is the answer, None where it is welcome.
+    `memory` is set where the token was good when it was verified.
     """
 
     claims: AccessClaims | None = None
     transport: str | None = None
     refusal: SessionError | None = None
+    memory: Memory | None = field(default=None, compare=False, repr=False)
 
     @property
     def family(self) -> AccessClaims | None:

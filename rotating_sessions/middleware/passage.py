@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache
 
-from asgiref.sync import sync_to_async
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import Resolver404, resolve
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import SimpleLazyObject, empty
@@ -28,6 +27,9 @@ from rotating_sessions.transports import (
 
 __all__ = ["enter", "is_exempt", "leave"]
 
+# Name and value, as of one that is there.
+_NO_HEADER = ("Vary", "")
+
 
 def enter(request: HttpRequest, visit: Visit) -> HttpResponseBase | None:
     """Tell the request who asks; return the answer if it may not go on."""
@@ -35,7 +37,9 @@ def enter(request: HttpRequest, visit: Visit) -> HttpResponseBase | None:
     family = visit.family
     request.session_family = family  # type: ignore[attr-defined]
     if family is not None or not hasattr(request, "user"):
-        _attach_user(request, attach_reading(request, family))
+        reading = attach_reading(request, family)
+        request.user = _LazyUser(reading.read_user)  # type: ignore[assignment]
+        request.auser = reading.aread_user  # type: ignore[assignment]
     if visit.refusal is None or _goes_on(request, visit):
         return None
     if isinstance(visit.refusal, RefreshRequired) and _is_navigation(request, visit):
@@ -67,12 +71,16 @@ def leave(
 def _vary(response: HttpResponseBase) -> None:
     """Name the headers that decide who asks."""
     # Most responses have none yet, and nothing tells so sooner than taking it away.
-    said = response.headers.pop("Vary", None)
-    if said is None:
-        response.headers["Vary"] = "Authorization, Cookie"
-    else:
-        response.headers["Vary"] = said[1]
-        patch_vary_headers(response, ("Authorization", "Cookie"))
+    _, said = response.headers.pop("Vary", _NO_HEADER)
+    response.headers["Vary"] = _join_vary(said)
+
+
+# A site says few things by it, and says them at each response.
+@lru_cache(maxsize=64)
+def _join_vary(said: str) -> str:
+    response = HttpResponse(headers={"Vary": said} if said else {})
+    patch_vary_headers(response, ("Authorization", "Cookie"))
+    return response.headers["Vary"]
 
 
 def _may_clear(response: HttpResponseBase) -> bool:
@@ -81,10 +89,7 @@ def _may_clear(response: HttpResponseBase) -> bool:
     return not failed and access_cookie_name() not in response.cookies
 
 
-def _attach_user(request: HttpRequest, reading: SessionReading) -> None:
-    user = _LazyUser(reading.read_user)
-    request.user = user  # type: ignore[assignment]
-    request.auser = partial(_evaluate, user)  # type: ignore[assignment]
+_set = object.__setattr__
 
 
 class _LazyUser(SimpleLazyObject):  # type: ignore[type-arg]
@@ -93,17 +98,8 @@ class _LazyUser(SimpleLazyObject):  # type: ignore[type-arg]
     def __init__(self, read: Callable[[], AbstractBaseUser | AnonymousUser]) -> None:
         # What the base class does, without its detours through Python: nothing else
         # takes a warm request as long.
-        state = object.__getattribute__(self, "__dict__")
-        state["_setupfunc"] = read
-        state["_wrapped"] = empty
-
-
-async def _evaluate(
-    user: SimpleLazyObject[AbstractBaseUser | AnonymousUser],
-) -> SimpleLazyObject[AbstractBaseUser | AnonymousUser]:
-    # Where queries are allowed; the object then holds the user.
-    await sync_to_async(bool)(user)
-    return user
+        _set(self, "_setupfunc", read)
+        _set(self, "_wrapped", empty)
 
 
 def _goes_on(request: HttpRequest, visit: Visit) -> bool:

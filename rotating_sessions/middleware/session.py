@@ -18,7 +18,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 
 from rotating_sessions import revocations
-from rotating_sessions.authentication import NOBODY, Visit, identify
+from rotating_sessions.authentication import NOBODY, Memory, Visit, identify
 from rotating_sessions.clients import read_client
 from rotating_sessions.exceptions import SessionEnded, SessionError, Unavailable
 from rotating_sessions.middleware.passage import enter, is_exempt, leave
@@ -63,10 +63,9 @@ class RotatingSessionMiddleware:
         # Before anything that could fail and be reported.
         hide_cookies(request)
         exempt = is_exempt(request)
-        visit = NOBODY if exempt else self._identify(request, now)
-        family = visit.family
-        if family is not None and self._needs_database(family, now):
-            visit = self._consult(request, visit)
+        visit = NOBODY if exempt else identify(request, now)
+        if visit.claims is not None and not _is_settled(visit, now):
+            visit = self._recall(visit, now) or self._consult(request, visit)
         response = enter(request, visit) or cast(_Response, self.get_response(request))
         return leave(request, response, exempt=exempt)
 
@@ -75,10 +74,10 @@ class RotatingSessionMiddleware:
         # Before anything that could fail and be reported.
         hide_cookies(request)
         exempt = is_exempt(request)
-        visit = NOBODY if exempt else self._identify(request, now)
-        family = visit.family
-        if family is not None and self._needs_database(family, now):
-            visit = await sync_to_async(self._consult)(request, visit)
+        visit = NOBODY if exempt else identify(request, now)
+        if visit.claims is not None and not _is_settled(visit, now):
+            consult = sync_to_async(self._consult)
+            visit = self._recall(visit, now) or await consult(request, visit)
         response = enter(request, visit)
         if response is None:
             response = await cast(Awaitable[_Response], self.get_response(request))
@@ -90,16 +89,21 @@ class RotatingSessionMiddleware:
         """Answer 503, where `request.user` could not be read for the database."""
         return refuse(exception) if isinstance(exception, Unavailable) else None
 
-    def _identify(self, request: HttpRequest, now: datetime) -> Visit:
-        visit = identify(request, now)
-        if visit.claims is not None and revocations.is_revoked(visit.claims.family_id):
+    def _recall(self, visit: Visit, now: datetime) -> Visit | None:
+        """Return the visit as this process knows it, or None: the database has to."""
+        claims = cast(AccessClaims, visit.claims)
+        # First, so that what is revoked meanwhile ends it.
+        lull = revocations.current_lull()
+        if revocations.is_revoked(claims.family_id):
             return replace(visit, refusal=SessionEnded())
+        if visit.refusal is not None:
+            return visit
+        if (claims.family_id.int, claims.generation) not in self._confirmed:
+            return None
+        if not revocations.suffice(claims.family_id, claims.issued_at, now):
+            return None
+        cast(Memory, visit.memory).lull = lull
         return visit
-
-    def _needs_database(self, family: AccessClaims, now: datetime) -> bool:
-        if (family.family_id.int, family.generation) not in self._confirmed:
-            return True
-        return not revocations.suffice(family.family_id, family.issued_at, now)
 
     def _consult(self, request: HttpRequest, visit: Visit) -> Visit:
         """Return the visit as the database sees it: polled for, and confirmed."""
@@ -129,3 +133,8 @@ class RotatingSessionMiddleware:
         self._confirmed[key] = None
         if len(self._confirmed) > _REMEMBERED:
             self._confirmed.popitem(last=False)
+
+
+def _is_settled(visit: Visit, now: datetime) -> bool:
+    """Tell whether nothing can have changed since the token was last good."""
+    return visit.memory is not None and revocations.lasts(visit.memory.lull, now)

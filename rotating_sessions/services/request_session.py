@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+from asgiref.sync import sync_to_async
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
@@ -60,6 +61,15 @@ class SessionReading:
         """
         row = self.read()
         return AnonymousUser() if row is None else cast(AbstractBaseUser, row.user)
+
+    async def aread_user(self) -> AbstractBaseUser | AnonymousUser:
+        """
+        Return the same user, read where queries are allowed.
+
+        Raises:
+            Unavailable: As `read`.
+        """
+        return await sync_to_async(self.read_user)()
 
 
 def attach_reading(request: HttpRequest, claims: AccessClaims | None) -> SessionReading:

@@ -31,7 +31,16 @@ from rotating_sessions.tokens.access_keys import (
     read_entries,
 )
 
-__all__ = ["KID_LENGTH", "KeyRing", "SigningKey", "get_key_ring"]
+__all__ = [
+    "DECIDING_SETTINGS",
+    "KID_LENGTH",
+    "KeyRing",
+    "SigningKey",
+    "get_key_ring",
+]
+
+# What decides on the keys in force.
+DECIDING_SETTINGS = frozenset({SETTING, "SECRET_KEY", "SECRET_KEY_FALLBACKS"})
 
 # Five bytes: with it a refresh token is a multiple of three bytes long, so that its
 # base64 has no spare bits and each token exactly one spelling.
@@ -171,7 +180,7 @@ def _keyed_hash(key: bytes, text: str) -> str:
 
 
 def _forget(*, setting: str, **kwargs: object) -> None:
-    if setting in {SETTING, "SECRET_KEY", "SECRET_KEY_FALLBACKS"}:
+    if setting in DECIDING_SETTINGS:
         get_key_ring.cache_clear()
 
 
