@@ -39,9 +39,8 @@ def read_family(family_id: UUID, using: str) -> SessionFamily | None:
     """Return the family with its user, in one query, or None where there is none."""
     connection = connections[using]
     select = _keep(connection, _Select, partial(_Select, connection))
-    (key,) = _prepare(SessionFamily, {"id": family_id}, connection)
     with connection.cursor() as cursor:
-        cursor.execute(select.sql, (key,))
+        cursor.execute(select.sql, (select.prepare(family_id, connection),))
         row = cursor.fetchone()
     return None if row is None else select.build(row, connection)
 
@@ -60,15 +59,14 @@ def update_family(
         using: The database.
     """
     connection = connections[using]
-    sql, values = _update(connection, family_id, changes, expected)
-    return _write(connection, sql, values)
+    return _update(connection, family_id, changes, expected).write(connection)
 
 
 def insert_token(token: _Values, using: str) -> None:
     """Write a ledger row: a value for every column that may not be NULL."""
     connection = connections[using]
-    sql = _keep(connection, "insert", partial(_insert_sql, connection, token))
-    _write(connection, sql, _prepare(RefreshToken, token, connection))
+    insert = _keep(connection, "insert", partial(_build_insert, connection, token))
+    _Bound(insert, token.values()).write(connection)
 
 
 def rotate_family(
@@ -81,11 +79,10 @@ def rotate_family(
     """
     connection = connections[using]
     if connection.vendor == "postgresql":
-        update, values = _update(connection, family_id, changes, expected)
-        build = partial(_rotate_sql, connection, update, token)
-        sql = _keep(connection, (update, "rotate"), build)
-        values += _prepare(RefreshToken, token, connection)
-        return _write(connection, sql, values)
+        update = _update(connection, family_id, changes, expected)
+        build = partial(_build_rotate, connection, update.statement, token)
+        rotate = _keep(connection, update.statement, build)
+        return _Bound(rotate, (*update.values, *token.values())).write(connection)
     # No savepoint: whoever has a transaction open loses it by an error in here.
     with transaction.atomic(using=using, savepoint=False):
         if not update_family(family_id, changes, expected, using):
@@ -109,6 +106,7 @@ class _Select:
         owner = _field(SessionFamily, "user")
         self._user_model = cast(type[Model], owner.related_model)
         self._users = [field.attname for field in _fields(self._user_model)]
+        self.prepare = _field(SessionFamily, "id").get_db_prep_save
         # Any key will do: it is the query's one parameter.
         rows = SessionFamily.objects.using(connection.alias).filter(pk=UUID(int=0))
         columns = rows.values_list(
@@ -133,47 +131,79 @@ class _Select:
         return family
 
 
+class _Statement:
+    """The SQL of a statement that writes, and how the database takes each value."""
+
+    def __init__(self, sql: str, fields: Iterable[Field[Any, Any]]) -> None:
+        self.sql = sql
+        self.fields = tuple(fields)
+        self.prepare = [field.get_db_prep_save for field in self.fields]
+
+
+class _Bound:
+    """A statement with its values, in their order."""
+
+    def __init__(self, statement: _Statement, values: Iterable[Any]) -> None:
+        self.statement = statement
+        self.values = values
+
+    def write(self, connection: _Connection) -> bool:
+        """Execute the statement, and tell whether it wrote a row."""
+        pairs = zip(self.statement.prepare, self.values, strict=True)
+        values = [prepare(value, connection) for prepare, value in pairs]
+        with connection.cursor() as cursor:
+            cursor.execute(self.statement.sql, values)
+            return bool(cursor.rowcount)
+
+
 def _update(
     connection: _Connection, family_id: UUID, changes: _Values, expected: _Values
-) -> tuple[str, list[Any]]:
-    """Return the statement and its values."""
-    given = {name: value for name, value in expected.items() if value is not None}
-    empty = tuple(expected.keys() - given.keys())
-    shape = (tuple(changes), tuple(given), empty)
-    sql = _keep(connection, shape, partial(_update_sql, connection, *shape))
-    values = _prepare(SessionFamily, changes, connection)
-    values += _prepare(SessionFamily, {"id": family_id, **given}, connection)
-    return sql, values
+) -> _Bound:
+    given = [value for value in expected.values() if value is not None]
+    tested = [(name, value is None) for name, value in expected.items()]
+    shape = (tuple(changes), tuple(tested))
+    update = _keep(connection, shape, partial(_build_update, connection, *shape))
+    return _Bound(update, (*changes.values(), family_id, *given))
 
 
-def _update_sql(
+def _build_update(
     connection: _Connection,
-    changes: tuple[str, ...],
-    given: tuple[str, ...],
-    empty: tuple[str, ...],
-) -> str:
+    changed: tuple[str, ...],
+    tested: tuple[tuple[str, bool], ...],
+) -> _Statement:
     table, column = _quoting(connection, SessionFamily)
-    sets = ", ".join(f"{column(name)} = %s" for name in changes)
-    tests = [f"{column(name)} = %s" for name in ("id", *given)]
-    tests += [f"{column(name)} IS NULL" for name in empty]
+    sets = ", ".join(f"{column(name)} = %s" for name in changed)
+    tests = [f"{column('id')} = %s"]
+    tests += [
+        f"{column(name)} IS NULL" if is_empty else f"{column(name)} = %s"
+        for name, is_empty in tested
+    ]
     # In brackets, and true: for a plain IS NULL MariaDB may lock the index before the
     # row, and two writes that come from either side deadlock.
     tests.append(f"({column('revoked_at')} IS NULL) = TRUE")
     # No value is in here, only the names of our own columns.
-    return f"UPDATE {table} SET {sets} WHERE {' AND '.join(tests)}"  # noqa: S608
+    sql = f"UPDATE {table} SET {sets} WHERE {' AND '.join(tests)}"  # noqa: S608
+    given = [name for name, is_empty in tested if not is_empty]
+    names = (*changed, "id", *given)
+    return _Statement(sql, [_field(SessionFamily, name) for name in names])
 
 
-def _insert_sql(connection: _Connection, token: _Values) -> str:
+def _build_insert(connection: _Connection, token: _Values) -> _Statement:
     table, columns, marks = _insertion(connection, token)
-    return f"INSERT INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608 - as above
+    sql = f"INSERT INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608 - as above
+    return _Statement(sql, [_field(RefreshToken, name) for name in token])
 
 
-def _rotate_sql(connection: _Connection, update: str, token: _Values) -> str:
+def _build_rotate(
+    connection: _Connection, update: _Statement, token: _Values
+) -> _Statement:
     table, columns, marks = _insertion(connection, token)
-    return (
-        f"WITH rotated AS ({update} RETURNING 1) "  # noqa: S608 - as above
+    sql = (
+        f"WITH rotated AS ({update.sql} RETURNING 1) "  # noqa: S608 - as above
         f"INSERT INTO {table} ({columns}) SELECT {marks} FROM rotated"
     )
+    inserted = [_field(RefreshToken, name) for name in token]
+    return _Statement(sql, [*update.fields, *inserted])
 
 
 def _insertion(connection: _Connection, token: _Values) -> tuple[str, str, str]:
@@ -198,21 +228,6 @@ def _keep(connection: _Connection, key: object, build: Callable[[], _Built]) -> 
     if key not in kept:
         kept[key] = build()
     return cast(_Built, kept[key])
-
-
-def _write(connection: _Connection, sql: str, values: list[Any]) -> bool:
-    """Execute a statement, and tell whether it wrote a row."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql, values)
-        return bool(cursor.rowcount)
-
-
-def _prepare(model: type[Model], values: _Values, connection: _Connection) -> list[Any]:
-    """Return the values as the database takes them."""
-    return [
-        _field(model, name).get_db_prep_save(value, connection)
-        for name, value in values.items()
-    ]
 
 
 def _fields(model: type[Model]) -> list[Field[Any, Any]]:
