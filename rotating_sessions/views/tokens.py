@@ -15,11 +15,7 @@ from django.views.decorators.debug import sensitive_variables
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from rotating_sessions.authentication import (
-    django_request,
-    enforce_csrf,
-    read_visit,
-)
+from rotating_sessions.authentication import django_request, enforce_csrf, read_visit
 from rotating_sessions.clients import read_client
 from rotating_sessions.conf import get_conf
 from rotating_sessions.exceptions import (
