@@ -18,6 +18,8 @@ from rotating_sessions.models import RevokedReason, SessionFamily
 from rotating_sessions.services import (
     end_proven_session,
     keep_session_after_password_change,
+    keep_session_as_django,
+    read_session,
     revoke_all_sessions,
     revoke_session,
     revoke_sessions,
@@ -419,6 +421,53 @@ def test_password_change_that_is_rolled_back_changes_nothing(rf, user, pair):
 
     assert present(pair).refresh is not None
     assert present(other).refresh is not None
+
+
+def hash_of(user: Any) -> str:
+    """Return what Django's session would hold after a password change."""
+    return user.get_session_auth_hash()
+
+
+def test_password_that_django_noted_keeps_the_session_once_saved(rf, user, pair):
+    """I-23: A password that is saved keeps the session whose hash Django has noted."""
+    request = request_of(rf, pair)
+    read_session(request)
+    other = log_in(rf, user)
+    user.set_password("another one")
+    user.save()
+
+    keep_session_as_django(request, hash_of(user))
+
+    assert present(pair).refresh is not None
+    assert columns(other)["revoked_reason"] == "password_changed"
+
+
+def test_password_that_somebody_else_set_meanwhile_keeps_no_session(rf, user, pair):
+    """The hash has to be that of the password which is saved, and of no other."""
+    request = request_of(rf, pair)
+    read_session(request)
+    before = columns(pair)
+    user.set_password("another one")
+    noted = hash_of(user)
+    user.set_password("yet another one")
+    user.save()
+
+    keep_session_as_django(request, noted)
+
+    assert columns(pair) == before
+    with pytest.raises(SessionEnded):
+        present(pair)
+
+
+def test_session_that_was_over_is_not_kept_as_django_keeps_its_own(rf, user, pair):
+    """A session that did not serve when it was read does not come back."""
+    user.set_password("another one")
+    user.save()
+    before = columns(pair)
+
+    keep_session_as_django(request_of(rf, pair), hash_of(user))
+
+    assert columns(pair) == before
 
 
 # The user.

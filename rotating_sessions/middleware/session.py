@@ -22,6 +22,10 @@ from rotating_sessions.authentication import NOBODY, Memory, Visit, identify
 from rotating_sessions.clients import read_client
 from rotating_sessions.exceptions import SessionEnded, SessionError, Unavailable
 from rotating_sessions.middleware.passage import enter, is_exempt, leave
+from rotating_sessions.password_changes import (
+    keep_session_of_request,
+    may_have_changed_password,
+)
 from rotating_sessions.services import check_not_revoked, confirm
 from rotating_sessions.tokens.access import AccessClaims
 from rotating_sessions.transports import hide_cookies, refuse
@@ -67,6 +71,8 @@ class RotatingSessionMiddleware:
         if visit.claims is not None and not _is_settled(visit, now):
             visit = self._recall(visit, now) or self._consult(request, visit)
         response = enter(request, visit) or cast(_Response, self.get_response(request))
+        if may_have_changed_password(request):
+            keep_session_of_request(request)
         return leave(request, response, exempt=exempt)
 
     async def _acall(self, request: HttpRequest) -> _Response:
@@ -81,6 +87,8 @@ class RotatingSessionMiddleware:
         response = enter(request, visit)
         if response is None:
             response = await cast(Awaitable[_Response], self.get_response(request))
+        if may_have_changed_password(request):
+            await sync_to_async(keep_session_of_request)(request)
         return leave(request, response, exempt=exempt)
 
     def process_exception(

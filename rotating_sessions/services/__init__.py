@@ -43,6 +43,7 @@ from rotating_sessions.services.request_session import (
 from rotating_sessions.services.revocation import (
     end_proven_session,
     keep_session_after_password_change,
+    keep_session_as_django,
     revoke_all_sessions,
     revoke_session,
     revoke_sessions,
@@ -85,6 +86,7 @@ __all__ = [
     "find_sessions",
     "is_database_failure",
     "keep_session_after_password_change",
+    "keep_session_as_django",
     "purge_sessions",
     "read_history",
     "read_last_addresses",

@@ -39,6 +39,7 @@ __all__ = [
     "password_state",
     "prove_refresh",
     "read_key_batches",
+    "read_user",
     "select_sessions",
     "verify_family",
 ]
@@ -67,7 +68,7 @@ def lock_family(family: SessionFamily) -> SessionFamily | None:
     locked = families().select_for_update().filter(pk=family.pk).first()
     if locked is not None:
         same = _same_user_state(locked, family)
-        give_user(locked, family.user if same else _read_user(locked.user_id))
+        give_user(locked, family.user if same else read_user(locked.user_id))
     return locked
 
 
@@ -149,6 +150,13 @@ def read_key_batches(rows: QuerySet[SessionFamily], size: int) -> Iterator[list[
         yield [UUID(bytes=batch[i : i + 16]) for i in range(0, len(batch), 16)]
 
 
+def read_user(pk: Any) -> Any:
+    """Return the user as it is now, or None where there is none."""
+    # Not by the relation: that would ask the router, who may name a replica.
+    users = get_user_model()._base_manager.using(write_database())  # noqa: SLF001
+    return users.filter(pk=pk).first()
+
+
 def family_state(family: SessionFamily) -> FamilyState:
     """Return the row as the rules of `rotation` see it."""
     user = family.user
@@ -192,12 +200,6 @@ def _session_auth_hashes(user: Any) -> Iterator[str]:
     """Yield the user's session auth hash, as every secret key in force makes it."""
     yield user.get_session_auth_hash()
     yield from user.get_session_auth_fallback_hash()
-
-
-def _read_user(pk: Any) -> Any:
-    # Not by the relation: that would ask the router, who may name a replica.
-    users = get_user_model()._base_manager.using(write_database())  # noqa: SLF001
-    return users.filter(pk=pk).first()
 
 
 def _same_user_state(now: SessionFamily, before: SessionFamily) -> bool:

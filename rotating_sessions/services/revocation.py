@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
 from rotating_sessions import revocations
@@ -23,11 +24,14 @@ from rotating_sessions.models import (
 )
 from rotating_sessions.services.reading import (
     families,
+    is_password_unchanged,
     password_state,
     prove_refresh,
     read_key_batches,
+    read_user,
     select_sessions,
 )
+from rotating_sessions.services.request_session import read_session
 from rotating_sessions.services.transactions import (
     announce,
     failing_clearly,
@@ -39,6 +43,7 @@ from rotating_sessions.signals import refresh_token_reused, session_revoked
 __all__ = [
     "end_proven_session",
     "keep_session_after_password_change",
+    "keep_session_as_django",
     "revoke_all_sessions",
     "revoke_family",
     "revoke_for_reuse",
@@ -153,6 +158,31 @@ def keep_session_after_password_change(
     if kept is not None:
         run_in_transaction(partial(_stamp_password, kept, user))
     revoke_all_sessions(user.pk, reason=RevokedReason.PASSWORD_CHANGED, keep=kept)
+
+
+def keep_session_as_django(request: HttpRequest, auth_hash: str) -> None:
+    """
+    Keep the session of this request, if a new password with this hash is saved.
+
+    For whoever called Django's `update_session_auth_hash`. What was rolled back since
+    then keeps and ends nothing.
+
+    Args:
+        request: One whose session and user were read before the password was changed.
+        auth_hash: The session auth hash that Django's session has for the new one.
+
+    Raises:
+        Unavailable: The database failed; call it again.
+    """
+    session = read_session(request)
+    if session is None:
+        return
+    with failing_clearly():
+        user = read_user(session.user_id)
+    if user is None or is_password_unchanged(session, user):
+        return
+    if constant_time_compare(user.get_session_auth_hash(), auth_hash):
+        keep_session_after_password_change(request, user)
 
 
 def revoke_sessions_of_deleted_user(
