@@ -22,13 +22,14 @@ from rotating_sessions.authentication import NOBODY, Memory, Visit, identify
 from rotating_sessions.clients import read_client
 from rotating_sessions.exceptions import SessionEnded, SessionError, Unavailable
 from rotating_sessions.middleware.passage import enter, is_exempt, leave
+from rotating_sessions.middleware.uncaught import answer_uncaught
 from rotating_sessions.password_changes import (
     keep_session_of_request,
     may_have_changed_password,
 )
 from rotating_sessions.services import check_not_revoked, confirm
 from rotating_sessions.tokens.access import AccessClaims
-from rotating_sessions.transports import hide_cookies, refuse
+from rotating_sessions.transports import hide_cookies
 
 __all__ = ["RotatingSessionMiddleware"]
 
@@ -94,8 +95,10 @@ class RotatingSessionMiddleware:
     def process_exception(
         self, request: HttpRequest, exception: Exception
     ) -> _Response | None:
-        """Answer 503, where `request.user` could not be read for the database."""
-        return refuse(exception) if isinstance(exception, Unavailable) else None
+        """Answer an error of ours that a view let through, as one of ours."""
+        if isinstance(exception, SessionError):
+            return answer_uncaught(request, exception)
+        return None
 
     def _recall(self, visit: Visit, now: datetime) -> Visit | None:
         """Return the visit as this process knows it, or None: the database has to."""

@@ -30,7 +30,7 @@ from rotating_sessions.exceptions import (
 from rotating_sessions.navigation import asks_for_page, redirect_through
 from rotating_sessions.transports import HEADER, explain, forbid_caching, refuse
 
-__all__ = ["Check", "guard", "permit"]
+__all__ = ["Check", "answer_refused", "guard", "permit"]
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 
@@ -75,6 +75,18 @@ def permit(request: Request, check: Check) -> None:
         raise refused(explain(error), error.code) from error
 
 
+def answer_refused(request: HttpRequest, error: SessionError) -> HttpResponseBase:
+    """
+    Return the answer to a request that may not pass.
+
+    That is where to go next, for a browser that asks for a page by its cookie.
+
+    Raises:
+        PermissionDenied: Nowhere: people are shown the site's own page for a 403.
+    """
+    return _redirect(request, error) or refuse(error)
+
+
 def _is_async(view: Callable[..., Any]) -> bool:
     """Tell whether what the view returns is to be awaited."""
     if iscoroutinefunction(view):
@@ -89,17 +101,12 @@ def _refuse(request: HttpRequest, check: Check) -> HttpResponseBase | None:
     try:
         check(request)
     except SessionError as error:
-        return _redirect(request, error) or refuse(error)
+        return answer_refused(request, error)
     return None
 
 
 def _redirect(request: HttpRequest, error: SessionError) -> HttpResponseBase | None:
-    """
-    Return where a browser that asks for a page is sent to instead.
-
-    Raises:
-        PermissionDenied: Nowhere: people are shown the site's own page for a 403.
-    """
+    """Return where a browser that asks for a page is sent to, if anywhere."""
     visit = read_visit(request)
     if not asks_for_page(request) or visit.transport == HEADER:
         return None
