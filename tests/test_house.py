@@ -48,6 +48,7 @@ NO_WRITES = {
     # The set of revoked families in this process is a dict.
     ("revocation_list.py", "self.revoked_at.update"),
     # Django's sessions, in which allauth keeps what it notes, are Django's tables.
+    ("contrib/allauth/state.py", "old.delete"),
     ("contrib/allauth/state.py", "request.session.delete"),
     ("contrib/allauth/state.py", "state.save"),
     ("contrib/allauth/state.py", "state.update"),

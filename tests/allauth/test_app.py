@@ -191,6 +191,17 @@ def test_methods_of_the_login_are_remembered(logged_in):
     ]
 
 
+def test_methods_of_the_login_survive_a_new_secret_key(logged_in, settings):
+    """Where SECRET_KEY was replaced, and is a fallback, tokens and state go on."""
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = f"{settings.SECRET_KEY} and another"
+
+    answer = logged_in.call("GET", "auth/session")
+
+    methods = answer.json()["data"]["methods"]
+    assert [method["method"] for method in methods] == ["password"]
+
+
 def test_allauths_endpoint_rotates(logged_in):
     """A refresh by allauth's endpoint gives a new pair, as ours does."""
     first = logged_in.refresh
