@@ -22,6 +22,7 @@ __all__ = [
     "SessionEnded",
     "SessionError",
     "SessionExpired",
+    "SessionHandedOn",
     "TooEarly",
     "Unavailable",
 ]
@@ -103,6 +104,10 @@ class SessionExpired(SessionEnded):
     """The session sat idle too long, or grew too old."""
 
 
+class SessionHandedOn(SessionEnded):
+    """The anonymous session became a user's: the browser may have its cookies."""
+
+
 class RefreshTokenReused(SessionEnded):
     """The token was replaced before; the session is now revoked."""
 
@@ -128,14 +133,11 @@ class PasswordRefused(SessionError):
 
 
 class ReauthenticationRequired(SessionError):
-    """
-    The session is good, but its login is too long ago for this: ask for the password.
-
-    403, because a client takes 401 for the end of its token.
-    """
+    """The session is good, but its login is too long ago: ask for the password."""
 
     code = "reauthentication_required"
     detail = gettext_noop("Confirm your password, then try again.")
+    # Not 401, as above.
     status = 403
 
 

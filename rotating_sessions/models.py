@@ -17,6 +17,8 @@ from django.db.models import F, Q, Value
 from django.db.models.lookups import Exact, IsNull
 from django.utils.translation import gettext_lazy as _
 
+from rotating_sessions.reasons import RevokedReason
+
 __all__ = [
     "RefreshToken",
     "RevokedReason",
@@ -24,22 +26,6 @@ __all__ = [
     "SessionFamilyQuerySet",
     "day_of",
 ]
-
-
-class RevokedReason(models.TextChoices):
-    """Why a family was revoked."""
-
-    LOGOUT = "logout", _("Logged out")
-    LOGOUT_EVERYWHERE = "logout_everywhere", _("Logged out everywhere")
-    ENDED_BY_USER = "ended_by_user", _("Ended by the user from another session")
-    REPLACED = "replaced", _("Replaced by a new login in the same browser")
-    SESSION_LIMIT = "session_limit", _("Too many sessions: the oldest idle one ended")
-    STAFF = "staff", _("Ended by staff")
-    PASSWORD_CHANGED = "password_changed", _("The password changed")
-    USER_INACTIVE = "user_inactive", _("The user was deactivated")
-    USER_DELETED = "user_deleted", _("The user was deleted")
-    REUSED = "reused", _("A superseded token was used again: theft")
-    UNCONFIRMED_LIMIT = "unconfirmed_limit", _("Too many answers were lost in a row")
 
 
 class SessionFamilyQuerySet(models.QuerySet["SessionFamily"]):
@@ -69,6 +55,10 @@ class SessionFamilyQuerySet(models.QuerySet["SessionFamily"]):
         ended = self.filter(revoked_at=None, ends_on__lte=day_of(now))
         return ended.filter(expires_at__lte=now).filter(expires_at__lte=F("idle_at"))
 
+    def anonymous(self) -> SessionFamilyQuerySet:
+        """Return those that began without a login."""
+        return self.filter(user=None, user_pk="")
+
     def ended_before(self, moment: datetime) -> SessionFamilyQuerySet:
         """Return those that had ended, in whichever way, before the moment."""
         return self.filter(
@@ -88,10 +78,11 @@ def new_secret() -> bytes:
 
 class SessionFamily(models.Model):
     """
-    One login on one device.
+    One login on one device, or one visitor who has not logged in.
 
     `user_pk` outlives the user, so that what was issued to a deleted user stays known,
-    and a user who is given the same primary key later inherits nothing.
+    and a user who is given the same primary key later inherits nothing. An anonymous
+    session has an empty one.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -158,6 +149,11 @@ class SessionFamily(models.Model):
 
     def __str__(self) -> str:
         return f"{self.device} ({self.id})"
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Tell whether it began without a login: nobody's, and never anybody's."""
+        return self.user_id is None and not self.user_pk
 
     @property
     def last_active(self) -> datetime:

@@ -2,7 +2,8 @@
 What happened to sessions, announced once it is committed.
 
 Every signal has the `SessionFamily` class as its sender and carries `family_id` (UUID)
-and `user_pk` (str). A receiver that raises is logged and changes nothing.
+and `user_pk` (str; empty where the session is anonymous). A receiver that raises is
+logged and changes nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ __all__ = [
     "session_started",
 ]
 
-# A login made a new family. Adds `new_device`: no earlier session of the user had it.
+# A login made a new family, or a visitor has an anonymous one. Adds `new_device`: no
+# earlier session of the user had it; False of an anonymous one.
 session_started = Signal()
 # A family rotated. Adds `generation`.
 session_refreshed = Signal()

@@ -13,6 +13,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from rotating_sessions.models import RevokedReason
+from rotating_sessions.services import start_anonymous_session
 from tests.acting import START
 from tests.browsing import database_down
 from tests.factories import RefreshTokenFactory, SessionFamilyFactory
@@ -81,6 +82,7 @@ def test_programs_read_json():
         "hours": 3,
         "live": 4,
         "live_by_transport": {"cookie": 3, "header": 1},
+        "anonymous": 0,
         "users": 3,
         "refreshes": 36,
         "refreshes_per_hour": 12.0,
@@ -113,6 +115,18 @@ def test_a_new_site_has_statistics(monkeypatch):
         "Ended, not purged",
     ]
     assert json.loads(run("--json"))["oldest_ended_at"] is None
+
+
+def test_visitors_are_no_users(rf):
+    """Anonymous sessions are counted apart, and however many make no user."""
+    for _ in range(2):
+        start_anonymous_session(rf.get("/"))
+    SessionFamilyFactory.create()
+
+    found = json.loads(run("--json"))
+
+    assert (found["live"], found["anonymous"], found["users"]) == (3, 2, 1)
+    assert [line.split()[-1] for line in run().splitlines()[1:4]] == ["3", "2", "1"]
 
 
 @pytest.mark.parametrize("hours", ["0", "-1", "8761", "1.5", "many", "9" * 40])

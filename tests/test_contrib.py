@@ -21,7 +21,7 @@ from rotating_sessions import signals
 from rotating_sessions.contrib.events import EVENTS, count_events
 from rotating_sessions.exceptions import RefreshTokenReused
 from rotating_sessions.models import RevokedReason
-from rotating_sessions.services import revoke_session
+from rotating_sessions.services import revoke_session, start_anonymous_session
 from tests.acting import W, client_at, columns, log_in, present, restore, rows_of
 from tests.browsing import TRAIN
 
@@ -148,6 +148,13 @@ def test_a_known_device_and_a_revocation_are_counted_by_label(read, rf, user):
         ("logins", "false"): 1,
         ("revocations", "staff"): 1,
     }
+
+
+def test_a_visitor_is_no_login(read, rf):
+    """An anonymous session that starts is counted apart from logins."""
+    counted = increase(read, lambda: start_anonymous_session(rf.get("/")))
+
+    assert counted == {("anonymous_sessions", ""): 1}
 
 
 def test_a_lost_commit_is_counted(read, first):

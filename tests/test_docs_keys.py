@@ -17,7 +17,8 @@ from django.test import override_settings
 from django.utils import timezone
 
 from rotating_sessions.models import SessionFamily
-from rotating_sessions.tokens.access import encode_access
+from rotating_sessions.services import start_anonymous_session
+from rotating_sessions.tokens.access import decode_access, encode_access
 from rotating_sessions.tokens.pem import ALGORITHMS, read_pem
 from rotating_sessions.views.jwks import MAX_AGE
 from tests.acting import MOMENT, W
@@ -305,6 +306,7 @@ def test_the_verifier_refuses_what_the_site_refuses(settings, verified):
         forge(exp=None): "MissingRequiredClaimError",
         forge(net=None): "MissingRequiredClaimError",
         forge(pad="x" * 4096): "InvalidTokenError",
+        forge(sub=""): "InvalidTokenError",
         # By a key of another site, under its own id and under ours.
         forge(PEMS["ES256"]): "PyJWKClientError",
         forge(PEMS["ES256"], read_pem(NEW).thumbprint[:16]): "InvalidAlgorithmError",
@@ -316,6 +318,15 @@ def test_the_verifier_refuses_what_the_site_refuses(settings, verified):
 
     found = [each if isinstance(each, str) else each["sub"] for each in answers]
     assert found == list(tokens.values())
+
+
+def test_the_verifier_takes_no_visitor_for_a_user(settings, rf, verified):
+    """A token of an anonymous session is good here, and a login nowhere."""
+    settings.ROTATING_SESSIONS = {"ACCESS_KEYS": [NEW], "BIND_NETWORK": False}
+    access = start_anonymous_session(rf.get("/")).access
+
+    assert decode_access(access, timezone.now()).is_anonymous
+    assert verified(access) == ["InvalidTokenError"]
 
 
 def test_the_verifier_leaves_bound_tokens_to_the_site(settings, api, user, verified):

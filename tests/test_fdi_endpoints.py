@@ -11,9 +11,11 @@ from rest_framework.schemas.generators import EndpointEnumerator
 
 from rotating_sessions.fdi.urls import urlpatterns
 from rotating_sessions.models import RevokedReason, SessionFamily
+from rotating_sessions.services import start_anonymous_session
 from rotating_sessions.transports import COOKIE, HEADER
-from tests.acting import W, log_in, twin_of
-from tests.browsing import TRAIN, Api, bearer, database_down, rows
+from tests.acting import W, columns, log_in, twin_of
+from tests.browsing import HOME, TRAIN, Api, bearer, database_down, rows
+from tests.browsing import REFRESH as OUR_REFRESH
 from tests.fronting import (
     REFRESH,
     SIGN_OUT,
@@ -329,3 +331,54 @@ def test_early_data_changes_nothing(user, path):
     assert response.status_code == 425
     assert front_token(response) is None
     assert rows() == before
+
+
+# Anonymous sessions are none of the contract's: to a front end a session is a login.
+
+
+@MODES
+def test_no_visitor_is_refreshed_into_a_login(rf, mode):
+    """A refresh token of an anonymous session makes no front token, and is cleared."""
+    pair = start_anonymous_session(rf.get("/", REMOTE_ADDR=HOME), transport=mode)
+    client, extra = FrontEnd(mode), {}
+    if mode == HEADER:
+        extra = bearer(pair.refresh)
+    else:
+        client.cookies["sRefreshToken"] = pair.refresh
+
+    response = client.refresh(**extra)
+
+    assert message(response) == (401, "unauthorised")
+    assert front_token(response) == "remove"
+    assert written(response) == set()
+    assert SessionFamily.objects.get().revoked_at is None
+
+
+@MODES
+def test_a_sign_in_takes_a_visitors_data_over(rf, user, mode):
+    """What a visitor had in our own session goes into the front end's."""
+    visit = start_anonymous_session(
+        rf.get("/", REMOTE_ADDR=HOME), transport=COOKIE, data={"basket": ["tea"]}
+    )
+    client = FrontEnd(mode)
+    client.cookies[OUR_REFRESH] = visit.refresh
+
+    client.sign_in(user)
+
+    reasons = dict(SessionFamily.objects.values_list("user_pk", "revoked_reason"))
+    assert reasons == {"": "logged_in", str(user.pk): ""}
+    assert SessionFamily.objects.get(user=user).data == {"basket": ["tea"]}
+
+
+def test_a_sign_out_ends_the_one_visit(rf):
+    """An access token of an anonymous session ends that session, and no other."""
+    pair, other = (
+        start_anonymous_session(rf.get("/", REMOTE_ADDR=HOME), transport=HEADER)
+        for _ in range(2)
+    )
+
+    response = FrontEnd(HEADER).sign_out(**bearer(pair.access))
+
+    assert response.status_code == 200
+    assert columns(pair)["revoked_reason"] == RevokedReason.LOGOUT
+    assert columns(other)["revoked_at"] is None

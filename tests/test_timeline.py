@@ -37,6 +37,7 @@ GONE = EventKind.MISSING
 def family(**fields: Any) -> SessionFamily:
     """Return a session of two days that was refreshed three times."""
     values = {
+        "user_pk": "41",
         "device": "Firefox on Linux",
         "generation": 3,
         "previous": 2,

@@ -84,9 +84,7 @@ class SessionPages(admin.ModelAdmin):  # type: ignore[type-arg]
             current_app=self.admin_site.name,
         )
         if request.method != "POST" and _is_live(family):
-            text = _("This ends the session of %(user)s on %(device)s.")
-            lines = [text % {"user": family.user, "device": family.device}]
-            return ask(self, request, lines, [], back=page)
+            return ask(self, request, [_say_what_ends(family)], [], back=page)
         if request.method == "POST" and revoke_session(
             family.pk, reason=RevokedReason.STAFF
         ):
@@ -108,6 +106,15 @@ class SessionPages(admin.ModelAdmin):  # type: ignore[type-arg]
         if not self.has_view_permission(request, family):
             raise PermissionDenied
         return cast(SessionFamily, family)
+
+
+def _say_what_ends(family: SessionFamily) -> str:
+    if family.is_anonymous:
+        return _("This ends an anonymous session on %(device)s.") % {
+            "device": family.device
+        }
+    text = _("This ends the session of %(user)s on %(device)s.")
+    return text % {"user": family.user, "device": family.device}
 
 
 def _is_live(family: SessionFamily) -> bool:

@@ -18,7 +18,13 @@ from django.utils.translation import gettext_lazy
 from rotating_sessions.models import SessionFamily, SessionFamilyQuerySet
 from rotating_sessions.timeline import State
 
-__all__ = ["BoundedPaginator", "SessionChangeList", "StateFilter", "count_for_people"]
+__all__ = [
+    "BoundedPaginator",
+    "OwnerFilter",
+    "SessionChangeList",
+    "StateFilter",
+    "count_for_people",
+]
 
 # Rows. Nobody pages through more; whoever looks for one narrows the list down.
 MAX_COUNT = 10_000
@@ -55,6 +61,29 @@ class StateFilter(admin.SimpleListFilter):
         if state == State.IDLE:
             return rows.idle(now)
         return rows.expired(now) if state == State.EXPIRED else rows
+
+
+class OwnerFilter(admin.SimpleListFilter):
+    """A user's, be it a deleted one, or nobody's."""
+
+    title = gettext_lazy("login")
+    parameter_name = "owner"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """Return the kinds."""
+        return [
+            ("user", gettext_lazy("A user's")),
+            ("anonymous", gettext_lazy("Anonymous")),
+        ]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[SessionFamily]
+    ) -> QuerySet[SessionFamily]:
+        """Return the sessions of the chosen kind."""
+        rows: SessionFamilyQuerySet = queryset  # type: ignore[assignment]
+        if self.value() == "anonymous":
+            return rows.anonymous()
+        return rows.exclude(user_pk="") if self.value() == "user" else rows
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]

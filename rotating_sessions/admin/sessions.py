@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from rotating_sessions.admin.detail import SessionPages
 from rotating_sessions.admin.listing import (
     BoundedPaginator,
+    OwnerFilter,
     SessionChangeList,
     StateFilter,
 )
@@ -76,7 +77,7 @@ class SessionFamilyAdmin(_ReadOnly, SessionPages):
         "generation",
     )
     list_display_links = ("user_name",)
-    list_filter = (StateFilter, "revoked_reason", "created_at")
+    list_filter = (StateFilter, OwnerFilter, "revoked_reason", "created_at")
     # By nothing but the order at first: no other column that is shown has an index.
     sortable_by = ()
     ordering = ("-created_at",)
@@ -138,7 +139,9 @@ class SessionFamilyAdmin(_ReadOnly, SessionPages):
 
     @admin.display(description=_("user"))
     def user_name(self, family: SessionFamily) -> str:
-        """Return the user, or what is left of a deleted one."""
+        """Return the user, or what is left of a deleted one, or that there is none."""
+        if family.is_anonymous:
+            return str(_("anonymous"))
         if family.user is None:
             return str(_("deleted user %(pk)s") % {"pk": family.user_pk})
         return str(family.user)

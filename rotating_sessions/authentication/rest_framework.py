@@ -30,17 +30,20 @@ class RotatingSessionAuthentication(BaseAuthentication):
 
     `request.user` is the user, read in one query, and `request.auth` the claims. In
     cookie transport unsafe methods need a CSRF token, as in `SessionAuthentication`.
+    An anonymous session authenticates nobody.
     """
 
     def authenticate(
         self, request: Request
     ) -> tuple[AbstractBaseUser, AccessClaims] | None:
-        """Return user and claims, or None where the request carries no token."""
+        """Return user and claims, or None where the request proves no login."""
         visit = read_visit(django_request(request))
         if visit.family is None:
             return None
         if visit.transport == COOKIE:
             _enforce_csrf_for_drf(request)
+        if visit.family.is_anonymous:
+            return None
         user = django_request(request).user
         if not user.is_authenticated:
             ended = SessionEnded()

@@ -23,7 +23,8 @@ class Event:
     A signal as a counter.
 
     `label` is the field of the signal that tells one kind from another, where there is
-    one, and `values` are all that it can be.
+    one, and `values` are all that it can be. Where `anonymous` is not None, what is of
+    a user, or else of an anonymous session, is left out.
     """
 
     signal: Signal
@@ -31,6 +32,11 @@ class Event:
     description: str
     label: str | None = None
     values: tuple[str, ...] = ()
+    anonymous: bool | None = None
+
+    def counts(self, fields: Mapping[str, object]) -> bool:
+        """Tell whether an event with these fields is counted here."""
+        return self.anonymous in {None, fields["user_pk"] == ""}
 
     def labels(self, fields: Mapping[str, object]) -> dict[str, str]:
         """Return the labels of an event with these fields."""
@@ -46,6 +52,13 @@ EVENTS = (
         description="Logins that started a session.",
         label="new_device",
         values=("true", "false"),
+        anonymous=False,
+    ),
+    Event(
+        signal=signals.session_started,
+        name="anonymous_sessions",
+        description="Sessions that were started without a login.",
+        anonymous=True,
     ),
     Event(
         signal=signals.session_refreshed,
@@ -92,6 +105,7 @@ def count_events(app: str, count: _Count) -> None:
 def _receiver(event: Event, count: _Count) -> Callable[..., None]:
     # No partial: where one raises, Django wants its name for the log.
     def receive(**fields: object) -> None:
-        count(event, event.labels(fields))
+        if event.counts(fields):
+            count(event, event.labels(fields))
 
     return receive

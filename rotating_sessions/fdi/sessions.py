@@ -11,7 +11,7 @@ from django.views.decorators.debug import sensitive_variables
 from rotating_sessions.fdi.carried import choose_mode
 from rotating_sessions.fdi.outgoing import write_session
 from rotating_sessions.services import start_session
-from rotating_sessions.services.session_data import JsonObject
+from rotating_sessions.services.session_data import Patch
 
 __all__ = ["begin_session"]
 
@@ -23,7 +23,7 @@ def begin_session(
     user: AbstractBaseUser,
     *,
     lifetime: timedelta | None = None,
-    data: JsonObject | None = None,
+    data: Patch | None = None,
 ) -> None:
     """
     Start a session, in the mode that the client asks for, and hand it out.

@@ -18,7 +18,7 @@ from rotating_sessions.exceptions import (
     SessionEnded,
 )
 from rotating_sessions.fdi.anti_csrf import is_from_another_site, is_from_front_end
-from rotating_sessions.fdi.incoming import PresentedRefresh, read_refresh
+from rotating_sessions.fdi.incoming import PresentedRefresh, claims_of, read_refresh
 from rotating_sessions.fdi.outgoing import clear_session, write_session
 from rotating_sessions.models import RevokedReason
 from rotating_sessions.services import refresh_session, revoke_session
@@ -59,6 +59,9 @@ class RefreshView(Endpoint):
         except InvalidToken as error:
             # Nothing that the client holds will ever do.
             raise SessionEnded from error
+        if claims_of(pair.access).is_anonymous:
+            # To these front ends a session is a login.
+            raise SessionEnded
         response = Response({})
         write_session(asked, response, pair)
         return response

@@ -118,6 +118,7 @@ class Migration(migrations.Migration):
                                 "unconfirmed_limit",
                                 "Too many answers were lost in a row",
                             ),
+                            ("logged_in", "Went on as a user's session"),
                         ],
                         max_length=20,
                         verbose_name="reason",

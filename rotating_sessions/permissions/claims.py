@@ -49,13 +49,13 @@ def check_claim(
         max_age: For how long the token may have said so; not asked where not given.
 
     Raises:
-        NotAuthenticated: The request carries no session of ours.
+        NotAuthenticated: The request carries no session of ours, or an anonymous one.
         RefreshRequired: The token is older: a refresh computes the claim anew.
         InvalidClaim: It is not so.
     """
     visit = read_visit(request)
     family = visit.family
-    if family is None:
+    if family is None or family.is_anonymous:
         raise visit.refusal or NotAuthenticated()
     # The host that computed the claim may be behind this one by the clocks' skew.
     if max_age is not None and timezone.now() - family.issued_at > max_age + CLOCK_SKEW:

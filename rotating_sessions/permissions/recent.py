@@ -44,14 +44,14 @@ def check_recent_login(request: HttpRequest, max_age: timedelta | None = None) -
         max_age: How long ago the login may be; RECENT_LOGIN where it is not given.
 
     Raises:
-        NotAuthenticated: The request carries no session of ours. One of Django's own
-            does not count: nobody knows when its login was.
+        NotAuthenticated: The request carries no session of ours, or an anonymous one.
+            One of Django's own does not count: nobody knows when its login was.
         SessionEnded: The session is over, by its row.
         ReauthenticationRequired: The login is too long ago.
         Unavailable: The database failed, which says nothing about the session.
     """
     visit = read_visit(request)
-    if visit.family is None:
+    if visit.family is None or visit.family.is_anonymous:
         raise visit.refusal or NotAuthenticated()
     session = read_session(request)
     if session is None:

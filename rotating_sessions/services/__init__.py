@@ -7,6 +7,7 @@ rolls a revocation back.
 
 from __future__ import annotations
 
+from rotating_sessions.services.anonymous import start_anonymous_session
 from rotating_sessions.services.backlog import count_ended, read_purge_delay
 from rotating_sessions.services.batches import (
     RevokedBatch,
@@ -106,6 +107,7 @@ __all__ = [
     "revoke_sessions_of_deleted_user",
     "revoke_users_in_batches",
     "select_sessions",
+    "start_anonymous_session",
     "start_session",
     "survey_sessions",
     "write_database",

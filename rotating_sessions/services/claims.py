@@ -15,8 +15,12 @@ def compute_claims(user: AbstractBaseUser | None) -> SiteClaims:
     """
     Return what the function that CLAIMS names says of the user now.
 
+    Of an anonymous session, which has none, nothing is said.
+
     Raises:
         TypeError, ValueError: The site's fault: it said what no token can carry.
     """
     path = get_conf().claims
-    return take_site_claims({} if path is None else import_string(path)(user))
+    if path is None or user is None:
+        return take_site_claims({})
+    return take_site_claims(import_string(path)(user))

@@ -17,7 +17,7 @@ from rotating_sessions.models import (
     SessionFamily,
     SessionFamilyQuerySet,
 )
-from rotating_sessions.services.reading import families, select_sessions
+from rotating_sessions.services.reading import families, sessions_of
 from rotating_sessions.services.transactions import failing_clearly
 
 __all__ = [
@@ -92,9 +92,10 @@ def survey_sessions(
         after: Where the page before ended; None for the first page.
 
     Raises:
+        ValueError: It is nobody's key.
         Unavailable: The database failed.
     """
-    rows = select_sessions(user_pk=user_pk)
+    rows = sessions_of(user_pk)
     if after is None:
         rows = rows | _stolen(user_pk)
     else:

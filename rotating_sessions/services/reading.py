@@ -41,8 +41,12 @@ __all__ = [
     "read_key_batches",
     "read_user",
     "select_sessions",
+    "sessions_of",
     "verify_family",
 ]
+
+# What an anonymous session is stamped with.
+_NO_PASSWORD = ""
 
 
 def families(using: str | None = None) -> SessionFamilyQuerySet:
@@ -126,6 +130,18 @@ def select_sessions(
     return rows if family_id is None else rows.filter(pk=family_id)
 
 
+def sessions_of(user_pk: Any) -> SessionFamilyQuerySet:
+    """
+    Return the live sessions of one user.
+
+    Raises:
+        ValueError: It is nobody's key; what is nobody's is not all anonymous sessions.
+    """
+    if user_pk is None or user_pk == "":
+        raise ValueError("A user has a primary key.")
+    return select_sessions(user_pk=user_pk)
+
+
 def read_key_batches(rows: QuerySet[SessionFamily], size: int) -> Iterator[list[UUID]]:
     """
     Yield the keys that a queryset selects at the first step, so many at a time.
@@ -160,7 +176,8 @@ def read_user(pk: Any) -> Any:
 def family_state(family: SessionFamily) -> FamilyState:
     """Return the row as the rules of `rotation` see it."""
     user = family.user
-    active = user is not None and user.is_active
+    # There is nobody to be deactivated, and no password to be changed.
+    active = user.is_active if user is not None else family.is_anonymous
     previous_digest = family.previous_digest
     return FamilyState(
         generation=family.generation,
@@ -174,12 +191,15 @@ def family_state(family: SessionFamily) -> FamilyState:
         idle_at=family.idle_at,
         revoked_at=family.revoked_at,
         user_active=active,
-        password_unchanged=active and is_password_unchanged(family, user),
+        password_unchanged=active
+        and (user is None or is_password_unchanged(family, user)),
     )
 
 
 def password_state(user: Any) -> str:
     """Return the keyed hash of the user's session auth hash, to compare with later."""
+    if user is None:
+        return _NO_PASSWORD
     return get_key_ring().hash_password_state(next(_session_auth_hashes(user)))
 
 

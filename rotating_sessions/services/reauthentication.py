@@ -68,7 +68,7 @@ def reauthenticate_session(request: HttpRequest, user: AbstractBaseUser) -> Toke
         An access-only answer: `transports.write_tokens` puts it on a response.
 
     Raises:
-        NotAuthenticated: The request carries no session of ours.
+        NotAuthenticated: The request carries no session of ours, or an anonymous one.
         PasswordRefused: The user is not the session's; the session goes on.
         SessionEnded: The session is over, or the user may not log in any more.
         RefreshRequired: The access token is of a generation that was replaced.
@@ -88,7 +88,7 @@ def reauthenticate_with_password(request: HttpRequest, password: str) -> TokenPa
     `user_logged_in`: for its receivers that is a new session.
 
     Raises:
-        NotAuthenticated: The request carries no session of ours.
+        NotAuthenticated: The request carries no session of ours, or an anonymous one.
         PasswordRefused: The password is wrong; the session goes on.
         SessionEnded: The session is over, or the user may not log in any more.
         RefreshRequired: The access token is of a generation that was replaced.
@@ -109,7 +109,7 @@ def reauthenticate_with_password(request: HttpRequest, password: str) -> TokenPa
 
 def _read_claims(request: HttpRequest) -> AccessClaims:
     claims: AccessClaims | None = getattr(request, "session_family", None)
-    if claims is None:
+    if claims is None or claims.is_anonymous:
         raise NotAuthenticated
     return claims
 

@@ -25,6 +25,7 @@ from rotating_sessions.exceptions import (
     SessionEnded,
     SessionError,
     SessionExpired,
+    SessionHandedOn,
 )
 from rotating_sessions.models import RevokedReason, SessionFamily
 from rotating_sessions.rotation import (
@@ -77,7 +78,8 @@ def refresh_session(value: str, *, client: Client, transport: str) -> TokenPair:
 
     Raises:
         InvalidToken: Not a token of ours, or not one of this transport.
-        SessionEnded: The session is over, or is ended by this very token.
+        SessionEnded: The session is over, or is ended by this very token; as
+            `SessionHandedOn`, if its visitor has just logged in.
         RefreshTokenReused: The token was replaced before; the session is now revoked.
         Unavailable: The database failed: the same token still serves.
     """
@@ -162,7 +164,17 @@ def _carry_out(turn: Turn, token: DecodedRefresh) -> TokenPair | SessionError | 
     if verdict is Verdict.AHEAD:
         _report_ahead(turn.family, token)
         return SessionEnded()
-    return SessionExpired() if turn.family.revoked_at is None else SessionEnded()
+    return _tell_end(turn)
+
+
+def _tell_end(turn: Turn) -> SessionEnded:
+    ended_at = turn.family.revoked_at
+    if ended_at is None:
+        return SessionExpired()
+    is_handed_on = turn.family.revoked_reason == RevokedReason.LOGGED_IN
+    if is_handed_on and turn.now - ended_at < get_conf().grace_period:
+        return SessionHandedOn()
+    return SessionEnded()
 
 
 def _report_ahead(family: SessionFamily, token: DecodedRefresh) -> None:

@@ -56,9 +56,13 @@ class SessionReading:
         """
         Return the user of the session, who is anonymous where there is none.
 
+        Of an anonymous session no row is read.
+
         Raises:
             Unavailable: As `read`.
         """
+        if self._claims is not None and self._claims.is_anonymous:
+            return AnonymousUser()
         row = self.read()
         return AnonymousUser() if row is None else cast(AbstractBaseUser, row.user)
 

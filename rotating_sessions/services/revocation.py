@@ -30,6 +30,7 @@ from rotating_sessions.services.reading import (
     read_key_batches,
     read_user,
     select_sessions,
+    sessions_of,
 )
 from rotating_sessions.services.request_session import read_session
 from rotating_sessions.services.transactions import (
@@ -104,9 +105,10 @@ def revoke_all_sessions(
     Revoke the live sessions of a user, but the one to keep; return how many.
 
     Raises:
+        ValueError: It is nobody's key.
         Unavailable: The database failed, before or between batches.
     """
-    rows = select_sessions(user_pk=user_pk)
+    rows = sessions_of(user_pk)
     if keep is not None:
         rows = rows.exclude(pk=keep)
     return revoke_sessions(rows, reason=reason)

@@ -26,13 +26,15 @@ from rotating_sessions.tokens.access import AccessClaims
 __all__ = [
     "MAX_SESSION_DATA",
     "JsonObject",
+    "Patch",
+    "apply_patch",
     "change_session_data",
-    "check_data",
     "read_session_data",
 ]
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 JsonObject: TypeAlias = "dict[str, Json]"
+Patch: TypeAlias = "JsonObject | Callable[[JsonObject], JsonObject]"
 
 # Bytes. The row is read at every refresh, and whenever `request.user` is.
 MAX_SESSION_DATA = 4096
@@ -59,9 +61,7 @@ def read_session_data(request: HttpRequest) -> JsonObject:
     return deepcopy(session.data or {})
 
 
-def change_session_data(
-    request: HttpRequest, patch: JsonObject | Callable[[JsonObject], JsonObject]
-) -> JsonObject:
+def change_session_data(request: HttpRequest, patch: Patch) -> JsonObject:
     """
     Merge a patch into what the site keeps with the session, and return the outcome.
 
@@ -90,36 +90,34 @@ def change_session_data(
     return read_session_data(request)
 
 
-def check_data(data: JsonObject) -> JsonObject:
+def apply_patch(data: JsonObject, patch: Patch) -> JsonObject:
     """
-    Return the data, if every database can keep it.
+    Return the data with the patch merged in, as far as every database can keep it.
 
     Raises:
-        ValueError: It is too large or too deep, or no JSON object.
+        ValueError: The outcome is too large or too deep, or no JSON object.
     """
-    if not isinstance(data, dict):
-        raise ValueError("Session data is a JSON object.")  # noqa: TRY004 - one error
-    _check(data, _MAX_DEPTH)
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    wish = patch(deepcopy(data)) if callable(patch) else patch
+    if not isinstance(wish, dict):
+        raise ValueError("Session data is changed by a dict.")  # noqa: TRY004 - one error
+    merged = _merge(data, wish)
+    _check(merged, _MAX_DEPTH)
+    text = json.dumps(
+        merged, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+    )
     if len(text.encode()) > MAX_SESSION_DATA:
         raise ValueError(f"Session data has at most {MAX_SESSION_DATA} bytes, as JSON.")
-    return data
+    return merged
 
 
-def _change(
-    claims: AccessClaims, patch: JsonObject | Callable[[JsonObject], JsonObject]
-) -> SessionFamily | None:
+def _change(claims: AccessClaims, patch: Patch) -> SessionFamily | None:
     # Before any other read, so that what these see is not older than the lock.
     locked = families().select_for_update().filter(pk=claims.family_id).first()
     session = None if locked is None else find_session(claims)
     if locked is None or session is None:
         return None
     # Of the locked row: within a transaction of the caller's, all else may be older.
-    data: JsonObject = locked.data or {}
-    wish = patch(deepcopy(data)) if callable(patch) else patch
-    if not isinstance(wish, dict):
-        raise ValueError("A patch of session data is a dict.")  # noqa: TRY004 - one error
-    merged = check_data(_merge(data, wish))
+    merged = apply_patch(locked.data or {}, patch)
     rows = families().filter(pk=session.pk).not_revoked()
     # Not every database can lock.
     if rows.update(data=merged or None) == 0:

@@ -35,9 +35,10 @@ class Statistics:
     """
     The sessions at the moment `at`, and what became of them in the `window` before it.
 
-    `live` counts sessions by transport, `users` those who have one. `refreshes` counts
-    the refresh tokens on record that replaced another one: what answered access only
-    left no record, and a purge takes all but the last TOKEN_HISTORY of a session.
+    `live` counts sessions by transport, `anonymous` those of them that are nobody's,
+    and `users` those who have one. `refreshes` counts the refresh tokens on record that
+    replaced another one: what answered access only left no record, and a purge takes
+    all but the last TOKEN_HISTORY of a session.
     `revoked` counts by reason. `ended` are the rows that wait for a purge, the first of
     which ended at `oldest_ended_at`. `size` is in bytes, None where it is not known.
     """
@@ -45,6 +46,7 @@ class Statistics:
     at: datetime
     window: timedelta
     live: Mapping[str, int]
+    anonymous: int
     users: int
     refreshes: int
     revoked: Mapping[str, int]
@@ -82,7 +84,8 @@ def read_statistics(window: timedelta, *, using: str | None = None) -> Statistic
             at=now,
             window=window,
             live=live,
-            users=families(alias).live(now).values("user_id").distinct().count(),
+            anonymous=families(alias).live(now).anonymous().count(),
+            users=_count_users(alias, now),
             refreshes=_count_refreshes(alias, now - window),
             revoked=_count_revoked(alias, now - window),
             # A session that ended in between the two is none fewer than none.
@@ -98,20 +101,28 @@ def read_last_addresses(
     """
     Return user and address of the live sessions last seen at a login or a refresh.
 
+    Anonymous ones are left out: one visitor may have any number of them.
+
     Raises:
         Unavailable: The database failed.
     """
     # The idle deadline is as long after the last refresh for every session. An address
     # from before a change of settings is soon no longer among these.
-    rows = families(using).live(timezone.now()).order_by("-idle_at")
+    rows = families(using).live(timezone.now()).exclude(user=None)
+    last_seen = rows.order_by("-idle_at")
     with failing_clearly():
-        return list(rows.values_list("user_pk", "ip_address")[:limit])
+        return list(last_seen.values_list("user_pk", "ip_address")[:limit])
 
 
 def _count_live(alias: str, now: datetime) -> dict[str, int]:
     rows = families(alias).live(now).values("transport").order_by("transport")
     counted = rows.annotate(count=Count("pk")).values_list("transport", "count")
     return dict(counted)
+
+
+def _count_users(alias: str, now: datetime) -> int:
+    rows = families(alias).live(now).exclude(user=None)
+    return rows.values("user_id").distinct().count()
 
 
 def _count_revoked(alias: str, since: datetime) -> dict[str, int]:

@@ -73,7 +73,11 @@ def _tell_end(family: SessionFamily, now: datetime) -> Iterator[Event]:
 
 
 def _tell_rest(family: SessionFamily) -> Iterator[Event]:
-    yield Event(at=family.created_at, kind=EventKind.LOGIN, text=_("Logged in"))
+    if family.is_anonymous:
+        text = _("Began, without a login")
+        yield Event(at=family.created_at, kind=EventKind.VISIT, text=text)
+    else:
+        yield Event(at=family.created_at, kind=EventKind.LOGIN, text=_("Logged in"))
     if family.auth_time > family.created_at:
         text = _("Logged in again, in the same session")
         yield Event(at=family.auth_time, kind=EventKind.LOGIN_AGAIN, text=text)

@@ -54,6 +54,10 @@ _REVOKED: dict[str, str | Promise] = {
         "On %(at)s this session ended, because too many answers in a row had been lost "
         "on their way to the client. That is no theft."
     ),
+    RevokedReason.LOGGED_IN: gettext_lazy(
+        "On %(at)s the visitor logged in, which ended this session; that of the user "
+        "took its data over."
+    ),
     # By hand, in the database.
     "": gettext_lazy("On %(at)s this session was ended."),
 }
@@ -74,6 +78,13 @@ _NOT_REVOKED = {
 
 def explain(family: SessionFamily, history: History, now: datetime) -> str:
     """Return how the session stands, or how it ended."""
+    told = _explain(family, history, now)
+    if family.is_anonymous:
+        return _("This session is anonymous: nobody has logged in.") + f" {told}"
+    return told
+
+
+def _explain(family: SessionFamily, history: History, now: datetime) -> str:
     reused = history.reused
     if reused is not None and reused.reused_at is not None:
         return f"{_tell_theft(family, history, reused)} {_judge(reused)}"

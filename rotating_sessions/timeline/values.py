@@ -37,7 +37,10 @@ class EventKind(Enum):
     """What happened; the value is what an export calls it."""
 
     LOGIN = "login"
-    """The session began."""
+    """The session began with a login."""
+
+    VISIT = "visit"
+    """The session began without one: it is anonymous."""
 
     LOGIN_AGAIN = "login_again"
     """The user proved again, within the session, who they are."""

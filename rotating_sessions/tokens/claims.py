@@ -48,6 +48,7 @@ class AccessClaims:
     """
     What a verified access token says.
 
+    `user_pk` is empty where it is of an anonymous session, which proves no login.
     `networks` are keyed hashes of the networks it may be used from, and `claims` what
     the site's own function said of the user at `issued_at`.
     """
@@ -60,6 +61,11 @@ class AccessClaims:
     auth_time: datetime
     networks: tuple[str, ...]
     claims: SiteClaims = field(default_factory=_nothing, hash=False)
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Tell whether nobody has logged in."""
+        return not self.user_pk
 
 
 def take_site_claims(found: object) -> SiteClaims:

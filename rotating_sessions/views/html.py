@@ -95,7 +95,7 @@ class Page(View):
             raise visit.refusal
         if request.user.is_authenticated:
             return None
-        if visit.family is not None:
+        if visit.family is not None and not visit.family.is_anonymous:
             # For the middleware, which forgets the cookies on the way out.
             ended = replace(visit, refusal=SessionEnded())
             request.session_visit = ended  # type: ignore[attr-defined]

@@ -35,6 +35,7 @@ from rotating_sessions.transports import (
 )
 from rotating_sessions.views.html import refuse_charset
 from rotating_sessions.views.reports import hide_variables
+from rotating_sessions.views.visitors import may_forget
 
 __all__ = ["RefreshPage"]
 
@@ -97,8 +98,9 @@ class RefreshPage(View):
             pair = refresh_session(value, client=client, transport=COOKIE)
         except Unavailable as error:
             return _show(request, target, status=error.status)
-        except SessionError:
-            clear_cookies(response)
+        except SessionError as error:
+            if may_forget(error):
+                clear_cookies(response)
         else:
             write_tokens(response, pair)
         return response

@@ -50,6 +50,7 @@ from rotating_sessions.transports import (
     write_tokens,
 )
 from rotating_sessions.views.endpoint import Endpoint
+from rotating_sessions.views.visitors import may_forget, require_good_token
 
 __all__ = ["LoginView", "LogoutView", "RefreshView", "answer_with"]
 
@@ -78,6 +79,7 @@ class LoginView(Endpoint):
     @sensitive_variables()
     def post(self, request: Request) -> HttpResponseBase:
         """Start a session and answer with its tokens."""
+        require_good_token(django_request(request))
         credentials = self.parse(LoginSerializer, request)
         transport = credentials.pop("transport")
         lifetime = None if credentials.pop("remember") else get_conf().short_timeout
@@ -151,7 +153,8 @@ class RefreshView(_PresentedEndpoint):
             raise
         except SessionError as refusal:
             answer = refuse(refusal)
-            return _forget(request, answer) if transport == COOKIE else answer
+            forgets = transport == COOKIE and may_forget(refusal)
+            return _forget(request, answer) if forgets else answer
         return answer_with(pair)
 
 

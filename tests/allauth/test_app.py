@@ -11,11 +11,12 @@ from django.db import connection
 from django.test import override_settings
 
 from rotating_sessions.models import RevokedReason, SessionFamily
+from rotating_sessions.services import start_anonymous_session
 from rotating_sessions.signals import refresh_token_reused
 from tests.acting import W, heard
 from tests.allauth.acting import APP, App, mailed_code, set_up_totp, totp
 from tests.allauth.passkeys import Passkey
-from tests.browsing import ACCESS, REFRESH, Api, bearer, database_down, refusal
+from tests.browsing import ACCESS, HOME, REFRESH, Api, bearer, database_down, refusal
 from tests.factories import PASSWORD, UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -51,6 +52,39 @@ def test_a_session_starts_once_every_factor_has_passed(app, user):
     assert (first.status_code, between, second.status_code) == (401, 0, 200)
     assert "access_token" not in first.json()["meta"]
     assert app.whoami().json()["user"] == user.get_username()
+
+
+def test_a_login_takes_a_visitors_data_over(app, rf, user):
+    """A visitor's access token beside allauth's own gets in the way of no step."""
+    secret = set_up_totp(user)
+    visit = start_anonymous_session(
+        rf.get("/", REMOTE_ADDR=HOME), transport="header", data={"basket": ["tea"]}
+    )
+    app.access = visit.access
+
+    app.post("auth/login", {"username": user.get_username(), "password": PASSWORD})
+    between = app.session_token, SessionFamily.objects.count()
+    second = app.post("auth/2fa/authenticate", {"code": totp(secret)})
+
+    assert (bool(between[0]), between[1], second.status_code) == (True, 1, 200)
+    assert app.whoami().json()["user"] == user.get_username()
+    assert SessionFamily.objects.get(user=user).data == {"basket": ["tea"]}
+    assert SessionFamily.objects.get(user=None).revoked_reason == "logged_in"
+
+
+def test_a_visitor_is_logged_in_nowhere(app, rf):
+    """To allauth an anonymous session is nobody's; its logout ends that one."""
+    app.access = start_anonymous_session(
+        rf.get("/", REMOTE_ADDR=HOME), transport="header"
+    ).access
+
+    answer = app.call("GET", "auth/session")
+    ended = app.call("DELETE", "auth/session")
+
+    assert (answer.status_code, ended.status_code) == (401, 401)
+    assert not answer.json()["meta"]["is_authenticated"]
+    assert family().revoked_reason == RevokedReason.LOGOUT
+    assert not Session.objects.exists()
 
 
 def test_a_provider_starts_a_session(app):

@@ -9,11 +9,12 @@ from django.contrib.sessions.models import Session
 from django.urls import reverse
 
 from rotating_sessions.models import RevokedReason, SessionFamily
-from rotating_sessions.services import revoke_session
+from rotating_sessions.services import revoke_session, start_anonymous_session
 from tests.acting import W
 from tests.allauth.acting import BROWSER, mailed_code, mailed_key, set_up_totp, totp
 from tests.browsing import (
     ACCESS,
+    HOME,
     REFRESH,
     clears_cookies,
     database_down,
@@ -229,6 +230,23 @@ def test_what_a_visitor_chose_is_still_there_after_the_login(browser, user):
     log_in(browser, user)
 
     assert kept(browser)["basket"] == "a present for myself"
+
+
+def test_a_login_takes_a_visitors_data_over(browser, rf, user):
+    """The cookies of an anonymous session are replaced, and its data stays."""
+    visit = start_anonymous_session(
+        rf.get("/", REMOTE_ADDR=HOME), transport="cookie", data={"basket": ["tea"]}
+    )
+    browser.http.cookies[ACCESS] = visit.access
+    browser.http.cookies[REFRESH] = visit.refresh
+
+    answer = log_in(browser, user)
+
+    shown = browser.http.get("/whoami/")
+    assert {ACCESS, REFRESH} <= set(answer.cookies)
+    assert shown.json()["user"] == user.get_username()
+    assert SessionFamily.objects.get(user=user).data == {"basket": ["tea"]}
+    assert SessionFamily.objects.get(user=None).revoked_reason == "logged_in"
 
 
 def test_a_database_that_is_down_logs_nobody_in(browser, user):

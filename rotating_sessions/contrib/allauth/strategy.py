@@ -35,7 +35,7 @@ class RotatingSessionStrategy(SessionTokenStrategy):  # type: ignore[misc]
         if visit.transport == COOKIE:
             # No view of the app client checks for CSRF, so none acts by a cookie.
             _ignore_cookies(request)
-        elif visit.family is not None:
+        elif visit.family is not None and not visit.family.is_anonymous:
             return FamilyKey.of(visit.family.family_id)
         return cast("str | None", super().get_session_token(request))
 

@@ -67,7 +67,10 @@ UNREADABLE = (
     ),
 )
 CREDENTIALS_REFUSED = _failure(
-    "No active account has these credentials.", exceptions.InvalidCredentials
+    "No active account has these credentials; or the request carries an old access "
+    "token of an anonymous session, whose data the login would lose.",
+    exceptions.InvalidCredentials,
+    exceptions.RefreshRequired,
 )
 REFRESH_REFUSED = _failure(
     "The refresh token is none, or its session is over: log in again.",

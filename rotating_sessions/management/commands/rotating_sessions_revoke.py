@@ -1,4 +1,4 @@
-"""End sessions: one, those of a user, or all."""
+"""End sessions: one, those of a user, those of nobody, or all."""
 
 from __future__ import annotations
 
@@ -21,13 +21,19 @@ from rotating_sessions.services import (
 class Command(BaseCommand):
     """Revoke live sessions, wherever they are used, within POLL_INTERVAL."""
 
-    help = "Revokes live sessions: one (--family), a user's (--user), or --all."
+    help = (
+        "Revokes live sessions: one (--family), a user's (--user), those of visitors "
+        "who have not logged in (--anonymous), or --all."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add the options."""
         whose = parser.add_mutually_exclusive_group(required=True)
         whose.add_argument("--user", help="The name that the user logs in with.")
         whose.add_argument("--family", type=UUID, help="The id of one session.")
+        whose.add_argument(
+            "--anonymous", action="store_true", help="Every anonymous session."
+        )
         whose.add_argument(
             "--all", action="store_true", help="Every session of the site."
         )
@@ -60,6 +66,8 @@ class Command(BaseCommand):
         self.stdout.write(self.style.SUCCESS(f"Revoked {count} session(s)."))
 
     def _select(self, options: dict[str, Any]) -> SessionFamilyQuerySet:
+        if options["anonymous"]:
+            return select_sessions().anonymous()
         if options["user"] is None:
             return select_sessions(family_id=options["family"])
         users = get_user_model()

@@ -67,6 +67,7 @@ def _as_json(found: Statistics) -> dict[str, object]:
         "hours": found.window // _HOUR,
         "live": sum(found.live.values()),
         "live_by_transport": found.live,
+        "anonymous": found.anonymous,
         "users": found.users,
         "refreshes": found.refreshes,
         "refreshes_per_hour": round(found.refreshes_per_hour, 1),
@@ -84,6 +85,8 @@ def _as_rows(found: Statistics) -> Iterator[tuple[str, str]]:
     yield "Live sessions", _number(sum(found.live.values()))
     for transport, count in found.live.items():
         yield f"  {transport}", _number(count)
+    if found.anonymous:
+        yield "Anonymous of these", _number(found.anonymous)
     yield "Users with a live session", _number(found.users)
     yield f"In the last {found.window // _HOUR} hour(s)", ""
     yield "  refreshes", _number(found.refreshes)
