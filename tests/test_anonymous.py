@@ -706,6 +706,27 @@ def test_no_user_hands_anything_on(rf, user, by, who):
     assert columns(before)["revoked_reason"] == ("replaced" if replaced else "")
 
 
+def test_a_row_that_is_given_a_user_hands_nothing_on(rf, user, visitor):
+    """AC-12: What the row says counts, and not what the token said once."""
+    rows_of(visitor).update(user=user, user_pk=str(user.pk))
+
+    pair = start_session(asking(rf, visitor), UserFactory.create())
+
+    assert columns(pair)["data"] is None
+    assert columns(visitor)["revoked_at"] is None
+
+
+def test_a_users_token_hides_no_visit(rf, user):
+    """Beside a user's access token a visitor's refresh cookie still hands on."""
+    visitor = visit(rf, "cookie", data=BASKET)
+    request = asking(rf, log_in(rf, user))
+    request.META["HTTP_COOKIE"] = f"{REFRESH}={visitor.refresh}"
+
+    pair = start_session(request, user, transport="cookie")
+
+    assert columns(pair)["data"] == BASKET
+
+
 def test_who_has_logged_in_takes_nothing_twice(rf, user, visitor):
     """AC-12: Of two logins from one visit the second begins with nothing of it."""
     first, second = (start_session(asking(rf, visitor), user) for _ in range(2))
@@ -738,15 +759,24 @@ def test_a_visit_that_ends_meanwhile_hands_nothing_on(rf, user, visitor):
 
 
 def test_a_login_with_a_visit_costs_a_read_and_a_write(rf, user, visitor):
-    """The row is locked and ended; a login without a visit costs what it did."""
+    """The row is locked and ended; a login without a visit costs neither."""
     with counted() as plain:
         start_session(asking(rf, None), user)
     with counted() as verbs:
         start_session(asking(rf, visitor), user)
 
+    again = asking(rf, None)
+    again.META["HTTP_COOKIE"] = f"{REFRESH}={visit(rf, 'cookie').refresh}"
+    old = start_session(again, user, transport="cookie").refresh
+    again.META["HTTP_COOKIE"] = f"{REFRESH}={old}"
+    with counted() as replacing:
+        start_session(again, user, transport="cookie")
+
     # The limit takes a read of its own, after the commit.
     assert (reads(plain), writes(plain)) == (2, 2)
     assert (reads(verbs), writes(verbs)) == (3, 3)
+    # The cookie is read, and no row locked for it.
+    assert (reads(replacing), writes(replacing)) == (3, 3)
 
 
 def test_no_change_is_lost_to_a_login(rf, user, visitor):
