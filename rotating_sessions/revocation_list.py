@@ -25,7 +25,7 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 _VOUCHED = 50_000
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Lull:
     """
     A while in which a list is fresh enough, and has learned nothing.
@@ -94,7 +94,12 @@ class RevocationList:
             if self.loaded_at is not None and self.tried_at is not None:
                 begins_at = max(self.loaded_at - staleness, self.tried_at - interval)
                 ends_at = min(self.loaded_at + staleness, self.tried_at + interval)
-            lull = self.lull = Lull(begins_at, ends_at, interval, staleness)
+            lull = self.lull = Lull(
+                begins_at=begins_at,
+                ends_at=ends_at,
+                interval=interval,
+                staleness=staleness,
+            )
         return lull
 
     def add(self, rows: Iterable[tuple[UUID, datetime]], now: datetime) -> None:

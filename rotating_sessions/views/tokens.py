@@ -111,17 +111,16 @@ class LoginView(Endpoint):
         return answer_with(pair)
 
 
-# One for all requests: it keeps nothing of what it validates, and takes long to make.
-_PRESENTED = RefreshSerializer()
-
-
 class _PresentedEndpoint(Endpoint):
     """An endpoint that a refresh token is presented to."""
+
+    # One for all requests: it keeps nothing of what it validates.
+    shape = RefreshSerializer()
 
     @cached_property
     def presented(self) -> tuple[str | None, str]:
         """Return the refresh token and how it came: the body wins over the cookie."""
-        value = _PRESENTED.run_validation(self.request.data).get("refresh")
+        value = self.shape.run_validation(self.request.data).get("refresh")
         if value is not None:
             return value, HEADER
         return read_refresh_cookie(django_request(self.request)), COOKIE
