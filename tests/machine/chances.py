@@ -21,6 +21,7 @@ __all__ = [
     "is_blow_due",
     "is_change_due",
     "pauses",
+    "transports",
     "wants_login",
 ]
 
@@ -32,6 +33,7 @@ BLOW = 13
 # Whom a rule is about: counted off among those who are there when it runs.
 anyone = st.integers(0, MAX_CLIENTS - 1)
 hosts = st.sampled_from([0, 1])
+transports = st.sampled_from(["header", "cookie"])
 addresses = st.sampled_from(ADDRESSES)
 # Both edges of the grace period and of the poll, to the microsecond.
 pauses = st.sampled_from(

@@ -44,12 +44,21 @@ class Access:
 
 @dataclass(slots=True, eq=False)
 class Owner:
-    """A user, from creation to deletion: a primary key may have several, in turn."""
+    """
+    A user, from creation to deletion: a primary key may have several, in turn.
 
-    pk: int
-    password: int
+    Whoever has not logged in is one with no key, of whom nothing ever changes.
+    """
+
+    pk: int | str
+    password: int = 0
     active: bool = True
     exists: bool = True
+
+    @property
+    def is_nobody(self) -> bool:
+        """Tell whether there is no such user."""
+        return self.pk == ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +126,8 @@ class Life:
     # Why an honest client could not complain if the session ended.
     excuses: set[str] = field(default_factory=set)
     last_issue: datetime | None = None
+    # What the site keeps with it: which visit it goes back to.
+    data: dict[str, int] | None = None
     lost_answers: int = 0
     ended: str = ""
     ended_at: datetime | None = None
@@ -138,7 +149,9 @@ class Life:
         return not self.ended and not self.purged and now < self.deadline
 
     def serves_its_owner(self, now: datetime, keys: Keys) -> bool:
-        """Tell whether `request.user` is the owner."""
+        """Tell whether `request.user` is the owner, and not anonymous."""
         owner = self.owner
+        if owner.is_nobody:
+            return False
         known = keys.know(self.book.stamp, owner.password)
         return self.is_open(now) and owner.exists and owner.active and known

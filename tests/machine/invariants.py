@@ -129,6 +129,12 @@ def rows_tell_what_happened(watch: Watch) -> None:
         assert row["current_digest"] == sha256(book.newest.value.encode()).digest()
 
 
+def data_goes_with_its_visitor(watch: Watch) -> None:
+    """I-2: What the site keeps is where it was put, or in the login it was taken to."""
+    for life, row in watch.open():
+        assert row["data"] == life.data, life
+
+
 def generation_never_falls(watch: Watch) -> None:
     """I-15: No family goes back, unless its database did."""
     for key, row in watch.before.items():
@@ -166,6 +172,7 @@ WATCHED = (
     only_the_purged_are_gone,
     refresh_tokens_are_handed_out_once,
     rows_tell_what_happened,
+    data_goes_with_its_visitor,
     generation_never_falls,
     refusal_for_the_network_writes_nothing,
     ledger_has_each_token_once,

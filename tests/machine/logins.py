@@ -1,4 +1,4 @@
-"""A login: a new family, and the end of those that it replaces or displaces."""
+"""A login or a visit: a new family, and the end of those that it displaces."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from datetime import datetime
 
 from django.contrib.auth import get_user_model
 
-from rotating_sessions.services import start_session
+from rotating_sessions.services import start_anonymous_session, start_session
+from rotating_sessions.transports import TokenPair
+from tests import figures
 from tests.machine.answers import read_access, read_claims
 from tests.machine.facts import Book, Life, Owner, Token
 from tests.machine.hosts import Host, request_from
@@ -15,7 +17,7 @@ from tests.machine.oracle import Answer
 from tests.machine.people import Client, Reply
 from tests.machine.world import World
 
-__all__ = ["log_in"]
+__all__ = ["come", "log_in"]
 
 
 def log_in(
@@ -34,33 +36,60 @@ def log_in(
     cookie = {"HTTP_COOKIE": f"__Host-rs_refresh={old.value}"} if old else {}
     user = get_user_model().objects.get(pk=owner.pk)
     pair = start_session(request_from(address, **cookie), user, transport=transport)
+    life = _begin(world, owner, pair, address=address, now=now)
+    if browser is not None and old is not None and old.key in world.keys:
+        if browser.life.owner.pk == owner.pk:
+            browser.life.excuses.add("replaced")
+            world.end(browser.life, "replaced", host, now)
+        elif browser.life.owner.is_nobody and browser.life.is_open(now):
+            browser.life.excuses.add("logged in")
+            life.data = browser.life.data
+            figures.count("logins of visitors")
+            world.end(browser.life, "logged_in", host, now)
+        browser.forget()
+    _limit_sessions(world, owner, host, now)
+    return _client_of(world, life, pair, address)
+
+
+def come(world: World, host: Host, *, address: str, transport: str) -> Client:
+    """Come as a visitor, who has not logged in."""
+    world.tick()
+    now = world.at(host)
+    data = {"visit": len(world.lives)}
+    pair = start_anonymous_session(
+        request_from(address), transport=transport, data=data
+    )
+    life = _begin(world, world.nobody, pair, address=address, now=now)
+    life.data = data
+    return _client_of(world, life, pair, address)
+
+
+def _begin(
+    world: World, owner: Owner, pair: TokenPair, *, address: str, now: datetime
+) -> Life:
     world.watch.said.append(repr(pair))
-    claims = read_claims(pair)
     token = Token(pair.refresh or "", 0, now, world.keys.first)
     networks = ((address, world.keys.first),)
     stamp = world.keys.stamp(owner.password)
     life = Life(
         number=len(world.lives),
-        id=claims["sid"],
+        id=read_claims(pair)["sid"],
         owner=owner,
-        transport=transport,
+        transport=pair.transport,
         born_at=now,
         expires_at=now + ABSOLUTE,
         book=Book(token, stamp, now + IDLE, networks),
     )
-    if browser is not None and old is not None and old.key in world.keys:
-        if browser.life.owner.pk == owner.pk:
-            browser.life.excuses.add("replaced")
-            world.end(browser.life, "replaced", host, now)
-        browser.forget()
     world.watch.lives[life.id] = life
     world.watch.issued.append(token.value)
-    _limit_sessions(world, owner, host, now)
+    return life
+
+
+def _client_of(world: World, life: Life, pair: TokenPair, address: str) -> Client:
     client = Client(len(world.clients), life, address)
-    client.take(
-        Reply(Answer.FULL, world.elapsed, token, read_access(world, life, pair)),
-        world.elapsed,
-    )
+    access = read_access(world, life, pair)
+    reply = Reply(Answer.FULL, world.elapsed, life.book.newest, access)
+    client.take(reply, world.elapsed)
     world.clients.append(client)
     return client
 

@@ -41,7 +41,7 @@ class Machine(Users):
         now = self.world.at(place)
         proven = token.key in self.world.keys and not life.purged
         count = 0
-        if everywhere and owner.exists:
+        if everywhere and owner.exists and not owner.is_nobody:
             reason = RevokedReason.LOGOUT_EVERYWHERE
             count = revoke_all_sessions(owner.pk, reason=reason)
             assert count == self.end_live(self.families_of(owner), reason, place)

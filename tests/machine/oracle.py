@@ -87,7 +87,7 @@ def foretell(life: Life, token: Token, now: datetime, keys: Keys) -> Foretold:
         return Foretold(Answer.ENDED)
     if not (owner.exists and owner.active):
         return Foretold(Answer.ENDED, "user_inactive")
-    if not keys.know(life.book.stamp, owner.password):
+    if not owner.is_nobody and not keys.know(life.book.stamp, owner.password):
         return Foretold(Answer.ENDED, "password_changed")
     return _foretell_of_the_line(life.book, token, now)
 

@@ -22,10 +22,12 @@ from tests.machine.chances import (
     anyone,
     delays,
     has_clients,
+    has_room,
     hosts,
     is_blow_due,
     is_change_due,
     pauses,
+    transports,
     wants_login,
 )
 from tests.machine.facts import Access, Owner, Token
@@ -85,7 +87,7 @@ class Visitors(RuleBasedStateMachine):
         owner=st.integers(0, 2),
         host=hosts,
         address=addresses,
-        transport=st.sampled_from(["header", "cookie"]),
+        transport=transports,
         browser=st.none() | anyone,
     )
     def log_in(
@@ -106,6 +108,17 @@ class Visitors(RuleBasedStateMachine):
             browser=old,
         )
         self.tell("log in", client.number, whose.pk, host, address, transport, browser)
+
+    @precondition(has_room)
+    @precondition(is_change_due)
+    @rule(host=hosts, address=addresses, transport=transports, stays=st.booleans())
+    def come(self, host: int, address: str, transport: str, *, stays: bool) -> None:
+        """Come without a login, and perhaps log in after a look around."""
+        world, place = self.world, self.world.hosts[host]
+        client = logins.come(world, place, address=address, transport=transport)
+        self.tell("come", client.number, host, address, transport)
+        if not stays and self.who_may_log_in():
+            self.log_in(host, host, address, transport, self.active().index(client))
 
     @precondition(has_clients)
     @rule(who=anyone, host=hosts, after=pauses, second_tab=st.booleans())

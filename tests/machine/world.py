@@ -52,6 +52,7 @@ class World:
         secret = "the-first-secret-key-" + "0123456789abcdef" * 3
         self.keys = Keys(secrets=[secret], site=site)
         self.owners: list[Owner] = []
+        self.nobody = Owner("")
         self.clients: list[Client] = []
         self.watch = Watch()
         self.past: dict[Life, list[tuple[Book, frozenset[int], dict[str, Any]]]] = {}
