@@ -112,8 +112,16 @@ class _Select:
         columns = rows.values_list(
             *self._families, *[f"user__{name}" for name in self._users]
         )
-        compiler = columns.query.get_compiler(connection=connection)
-        self.sql, _ = compiler.as_sql()
+        query = columns.query
+        # Short: Django looks through the text each time that it is executed.
+        tables: list[str | None] = list(query.alias_map)
+        query.change_aliases({table: f"t{n}" for n, table in enumerate(tables)})
+        compiler = query.get_compiler(connection=connection)
+        compiler.pre_sql_setup()
+        names = ", ".join(sql for _, (sql, _), _ in compiler.select)
+        joins = " ".join(compiler.get_from_clause()[0])
+        condition, _ = compiler.compile(compiler.where)
+        self.sql = f"SELECT {names} FROM {joins} WHERE {condition}"  # noqa: S608 - as below
         expressions = [expression for expression, _, _ in compiler.select]
         self._converters = list(compiler.get_converters(expressions).items())
 

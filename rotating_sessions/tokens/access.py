@@ -39,7 +39,7 @@ _MAX_NUMBER = 253_402_300_799
 _CUT = timedelta(seconds=1)
 
 # Of PyJWT the signature alone: it would hold each claim against its own options and its
-# own clock, and here they are held against what we mint, and the caller's.
+# own clock, and here they are held against what we mint and the caller's clock.
 _jws = jwt.PyJWS()
 
 
@@ -61,12 +61,11 @@ def encode_access(claims: AccessClaims) -> str:
         "auth_time": int(claims.auth_time.timestamp()),
         "net": list(claims.networks),
     }
-    headers = {"typ": _TYPE, "kid": key.kid}
-    return jwt.encode(
-        payload,
+    return _jws.encode(
+        json.dumps(payload, separators=(",", ":")).encode(),
         key.private,  # type: ignore[arg-type] # the first is no public key alone
         algorithm=key.algorithm,
-        headers=headers,
+        headers={"typ": _TYPE, "kid": key.kid},
     )
 
 
