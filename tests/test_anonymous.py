@@ -33,6 +33,7 @@ from rotating_sessions.models import RefreshToken, RevokedReason, SessionFamily
 from rotating_sessions.services import (
     change_session_data,
     keep_session_after_password_change,
+    keep_session_as_django,
     purge_sessions,
     read_session_data,
     reauthenticate_session,
@@ -546,6 +547,17 @@ def test_a_new_password_leaves_visitors_alone(rf, user, visitor):
     assert [family.pk for family in ended] == [mine.pk]
     assert rows_of(visitor).get().is_anonymous
     assert not SessionFamily.objects.get(pk=other.pk).revoked_at
+
+
+def test_a_hash_that_django_notes_is_no_visitors(rf, user, visitor):
+    """Where a view changes a password as Django does, a visitor's session stays."""
+    request = asking(rf, visitor)
+    read_session_data(request)
+
+    keep_session_as_django(request, user.get_session_auth_hash())
+
+    assert columns(visitor)["revoked_at"] is None
+    assert rows_of(visitor).get().is_anonymous
 
 
 def test_deleting_a_user_leaves_visitors_alone(user, visitor):

@@ -28,9 +28,13 @@ from rotating_sessions.services import (
     change_session_data,
     refresh_session,
     revoke_session,
+    start_anonymous_session,
 )
 from tests import urls
 from tests.browsing import (
+    ACCESS,
+    HOME,
+    REFRESH,
     Api,
     bearer,
     clears_cookies,
@@ -299,6 +303,38 @@ def test_check_within_a_view_answers_as_its_decorator(browser):
     assert lacking.json()["claim"] == "plan"
     assert (page.status_code, page["Content-Type"]) == (403, "text/html; charset=utf-8")
     assert refusal(nobody) == (401, "not_authenticated")
+
+
+@pytest.fixture
+def visitor(api, rf):
+    """Return a browser with an anonymous session that this process knows."""
+    pair = start_anonymous_session(rf.get("/", REMOTE_ADDR=HOME), transport="cookie")
+    api.cookies[ACCESS], api.cookies[REFRESH] = pair.access, pair.refresh
+    assert api.get("/visit/").json() == {"visits": 1}
+    return api
+
+
+def test_visitor_is_told_to_log_in(visitor):
+    """AC-11: A good session of nobody is none to a check within a view."""
+    answer = visitor.get("/guarded/")
+    page = visitor.get("/guarded/", **PAGE)
+
+    assert refusal(answer) == (401, "not_authenticated")
+    assert page["Location"] == "/sign-in/?next=/guarded/"
+    assert not touches_cookies(answer)
+    assert not touches_cookies(page)
+
+
+@pytest.mark.parametrize("path", VISITS)
+def test_visit_that_has_ended_clears_no_cookie(visitor, path):
+    """A view beside the login that ended it is told so; the browser has new cookies."""
+    end_elsewhere()
+
+    answer = visitor.get(path)
+
+    assert refusal(answer) == (401, "session_ended")
+    assert not touches_cookies(answer)
+    assert answer["Cache-Control"] == "no-store"
 
 
 def test_database_that_fails_says_nothing_about_the_session(browser):

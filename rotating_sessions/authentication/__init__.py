@@ -16,6 +16,7 @@ from rotating_sessions.authentication.visits import (
     Memory,
     Visit,
     django_request,
+    end_visit,
     read_visit,
     session_exempt,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "RotatingSessionAuthentication",
     "Visit",
     "django_request",
+    "end_visit",
     "enforce_csrf",
     "identify",
     "is_on_known_network",

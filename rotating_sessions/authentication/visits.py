@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from rest_framework.request import Request
 
-from rotating_sessions.exceptions import SessionError
+from rotating_sessions.exceptions import SessionEnded, SessionError
 from rotating_sessions.revocations import Lull
 from rotating_sessions.rotation import CLOCK_SKEW
 from rotating_sessions.tokens.access import AccessClaims
+from rotating_sessions.transports import COOKIE
 
 __all__ = [
     "NOBODY",
     "Memory",
     "Visit",
     "django_request",
+    "end_visit",
     "read_visit",
     "session_exempt",
 ]
@@ -69,6 +71,17 @@ class Visit:
 
 # Carries no token: every request without one, and so it is made once.
 NOBODY = Visit()
+
+
+def end_visit(visit: Visit, refusal: SessionError) -> Visit:
+    """Return the visit, refused; or nobody's, where an anonymous session has ended."""
+    is_nobodys = visit.claims is not None and visit.claims.is_anonymous
+    is_over = isinstance(refusal, SessionEnded)
+    if is_nobodys and is_over and visit.transport == COOKIE:
+        # Anonymous with the session or without; and its cookies are not to be cleared,
+        # because a login in another tab may just have replaced them.
+        return NOBODY
+    return replace(visit, refusal=refusal)
 
 
 def django_request(request: Request) -> HttpRequest:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import datetime
 from typing import cast
 
@@ -18,7 +17,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 
 from rotating_sessions import revocations
-from rotating_sessions.authentication import NOBODY, Memory, Visit, identify
+from rotating_sessions.authentication import NOBODY, Memory, Visit, end_visit, identify
 from rotating_sessions.clients import read_client
 from rotating_sessions.exceptions import SessionEnded, SessionError, Unavailable
 from rotating_sessions.middleware.passage import enter, is_exempt, leave
@@ -29,7 +28,7 @@ from rotating_sessions.password_changes import (
 )
 from rotating_sessions.services import check_not_revoked, confirm
 from rotating_sessions.tokens.access import AccessClaims
-from rotating_sessions.transports import COOKIE, hide_cookies
+from rotating_sessions.transports import hide_cookies
 
 __all__ = ["RotatingSessionMiddleware"]
 
@@ -106,7 +105,7 @@ class RotatingSessionMiddleware:
         # First, so that what is revoked meanwhile ends it.
         lull = revocations.current_lull()
         if revocations.is_revoked(claims.family_id):
-            return _end(visit, SessionEnded())
+            return end_visit(visit, SessionEnded())
         if visit.refusal is not None:
             return visit
         if (claims.family_id.int, claims.generation) not in self._confirmed:
@@ -128,7 +127,7 @@ class RotatingSessionMiddleware:
             if revocations.is_in_doubt(family.family_id, family.issued_at):
                 check_not_revoked(family)
         except SessionError as refusal:
-            return _end(visit, refusal)
+            return end_visit(visit, refusal)
         return visit
 
     def _confirm_once(self, family: AccessClaims, request: HttpRequest) -> None:
@@ -149,14 +148,3 @@ class RotatingSessionMiddleware:
 def _is_settled(visit: Visit, now: datetime) -> bool:
     """Tell whether nothing can have changed since the token was last good."""
     return visit.memory is not None and revocations.lasts(visit.memory.lull, now)
-
-
-def _end(visit: Visit, refusal: SessionError) -> Visit:
-    """Return a visit whose session is over, or of which nobody knows."""
-    claims = cast(AccessClaims, visit.claims)
-    is_over = isinstance(refusal, SessionEnded) and claims.is_anonymous
-    if is_over and visit.transport == COOKIE:
-        # Anonymous with the session or without; and its cookies are not to be cleared,
-        # because a login in another tab may just have replaced them.
-        return NOBODY
-    return replace(visit, refusal=refusal)

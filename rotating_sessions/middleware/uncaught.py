@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponseBase
 
-from rotating_sessions.authentication import read_visit
+from rotating_sessions.authentication import end_visit, read_visit
 from rotating_sessions.exceptions import (
     AccessTokenExpired,
     InvalidToken,
@@ -46,7 +44,9 @@ def answer_uncaught(
             error = visit.refusal or error
         return answer_refused(request, error)
     if isinstance(error, InvalidToken | NotAuthenticated):
-        return None
+        # A visitor's session is good, and yet none to a view that asks for a login.
+        is_due = isinstance(error, NotAuthenticated) and visit.family.is_anonymous
+        return answer_refused(request, error) if is_due else None
     if isinstance(error, SessionEnded):
         try:
             # By the row as it is now: what the view has read may be older.
@@ -60,7 +60,7 @@ def answer_uncaught(
 
 def _end(request: HttpRequest, error: SessionEnded) -> None:
     """Let the rest of the request have no session, and its cookies be forgotten."""
-    visit = replace(read_visit(request), refusal=error)
+    visit = end_visit(read_visit(request), error)
     request.session_visit = visit  # type: ignore[attr-defined]
     request.session_family = None  # type: ignore[attr-defined]
     request.user = AnonymousUser()
