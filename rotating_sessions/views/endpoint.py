@@ -10,17 +10,7 @@ from typing import Any
 from django.db import connections, transaction
 from django.http import HttpResponseBase
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import (
-    APIException,
-    ParseError,
-    Throttled,
-    ValidationError,
-)
-from rest_framework.negotiation import (
-    BaseContentNegotiation,
-    DefaultContentNegotiation,
-)
-from rest_framework.parsers import JSONParser
+from rest_framework.exceptions import APIException, Throttled, ValidationError
 from rest_framework.permissions import BasePermission
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -30,53 +20,16 @@ from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from rotating_sessions.authentication import django_request, refuse_early_data
-from rotating_sessions.exceptions import (
-    InvalidRequest,
-    PayloadTooLarge,
-    SessionError,
-    Unavailable,
-)
+from rotating_sessions.exceptions import SessionError, Unavailable
 from rotating_sessions.services import is_database_failure
 from rotating_sessions.signals import report
 from rotating_sessions.transports import forbid_caching, refuse
+from rotating_sessions.views.bodies import OnlyJson, Utf8JSONParser, check_body
 from rotating_sessions.views.reports import hide_variables
 
 __all__ = ["Endpoint", "never_atomic"]
 
-# A login or a refresh is below one kilobyte; nobody has a reason to send more.
-MAX_BODY = 8192
-# Python refuses to read a number of thousands of digits.
-_MAX_DIGITS = 20
-
 _CODES = {400: "invalid_request", 415: "invalid_request", 429: "throttled"}
-
-
-class _OnlyJson(BaseContentNegotiation):
-    """JSON, whatever was asked for: an answer in it beats a 406 about it."""
-
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        """Return the parser of the request's type, or None: then it is a 415."""
-        return DefaultContentNegotiation().select_parser(request, parsers)
-
-    def select_renderer(
-        self, request: Request, renderers: Any, format_suffix: str | None = None
-    ) -> Any:
-        """Return the only renderer."""
-        return renderers[0], renderers[0].media_type
-
-
-class _Utf8JSONParser(JSONParser):
-    """JSON is UTF-8 (RFC 8259): no charset of the request's decides how it is read."""
-
-    def parse(
-        self,
-        stream: Any,
-        media_type: str | None = None,
-        parser_context: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Return the body, whatever charset it claims to be in."""
-        context = {**(parser_context or {}), "encoding": "utf-8"}
-        return super().parse(stream, media_type, context)
 
 
 class Endpoint(APIView):
@@ -85,9 +38,9 @@ class Endpoint(APIView):
     authentication_classes: Sequence[type[BaseAuthentication]] = ()
     permission_classes: Sequence[type[BasePermission]] = ()
     throttle_classes: Sequence[type[BaseThrottle]] = ()
-    parser_classes = (_Utf8JSONParser,)
+    parser_classes = (Utf8JSONParser,)
     renderer_classes = (JSONRenderer,)
-    content_negotiation_class = _OnlyJson
+    content_negotiation_class = OnlyJson
     versioning_class = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -95,8 +48,13 @@ class Endpoint(APIView):
         hide_variables(django_request(request))
         if request.method not in {"GET", "HEAD", "OPTIONS"}:
             refuse_early_data(django_request(request))
-        _check_body(request)
+        check_body(request)
         super().initial(request, *args, **kwargs)
+
+    def perform_authentication(self, request: Request) -> None:
+        """Ask who it is, where an endpoint wants to know."""
+        if self.authentication_classes:
+            super().perform_authentication(request)
 
     def parse(self, shape: type[Serializer[Any]], request: Request) -> dict[str, Any]:
         """
@@ -137,30 +95,6 @@ def never_atomic(view: Callable[..., Any]) -> Callable[..., Any]:
     for alias in connections:
         view = transaction.non_atomic_requests(using=alias)(view)
     return view
-
-
-def _check_body(request: Request) -> None:
-    """
-    Make sure that the body is small, and a JSON object or empty.
-
-    Raises:
-        PayloadTooLarge: More than 8 KB.
-        InvalidRequest: JSON, but no object; or a length that is none.
-    """
-    length = request.META.get("CONTENT_LENGTH") or ""
-    if length.strip("0123456789") or (
-        # Without a length WSGI reads an empty body, and an empty body has a meaning.
-        not length and "HTTP_TRANSFER_ENCODING" in request.META
-    ):
-        raise InvalidRequest
-    if len(length) > _MAX_DIGITS or int(length or 0) > MAX_BODY:
-        raise PayloadTooLarge
-    try:
-        body = request.data
-    except (ParseError, RecursionError) as error:
-        raise InvalidRequest from error
-    if not isinstance(body, Mapping):
-        raise InvalidRequest
 
 
 def _answer(error: Exception, _context: Mapping[str, Any]) -> HttpResponseBase | None:
