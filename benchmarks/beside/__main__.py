@@ -20,7 +20,8 @@ import django
 os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.beside.settings"
 django.setup()
 
-from benchmarks.beside.contenders import create_users  # noqa: E402 - once Django is set up
+from benchmarks.beside.alone import measure_middleware  # noqa: E402 - once Django is set up
+from benchmarks.beside.contenders import create_users  # noqa: E402
 from benchmarks.beside.growth import format_growth, measure_growth  # noqa: E402
 from benchmarks.beside.machine import describe_surroundings  # noqa: E402
 from benchmarks.beside.measuring import measure  # noqa: E402
@@ -53,17 +54,20 @@ def main() -> None:
         contenders = list_contenders()
         rows = build_rows(measure(contenders, options.rounds))
         ours = next(each for each in contenders if each.name == _US)
+        alone = measure_middleware(ours, options.rounds)
         visits = measure_visits(ours, options.visits)
         growth = measure_growth(contenders, options.refreshes)
     for name, value in surroundings.items():
         print(f"{name}: {value}")
     print(f"rounds: {options.rounds}", format_rows(rows), sep="\n\n", end="\n\n")
+    print(f"Our middleware by itself, repeated token: {alone:.1f} µs", end="\n\n")
     print(format_visits(visits), format_growth(growth), sep="\n\n")
     if options.json:
         figures = {
             "surroundings": surroundings,
             "rounds": options.rounds,
             "rows": [asdict(row) for row in rows],
+            "middleware": alone,
             "visits": [{**asdict(each), "share": each.share} for each in visits],
             "bytes": growth,
         }
