@@ -65,7 +65,7 @@ def test_each_piece_of_evidence_can_be_looked_up():
     public = {name for name, text in evidence().items() if text.startswith("<https://")}
 
     assert looked_up | public == set(evidence())
-    assert len(public) == 3
+    assert len(public) == 5
 
 
 def test_the_versions_are_those_of_the_page():
