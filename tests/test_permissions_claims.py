@@ -13,7 +13,7 @@ from django.contrib.auth.models import Group
 
 from rotating_sessions.exceptions import InvalidClaim
 from rotating_sessions.models import SessionFamily
-from rotating_sessions.permissions import check_claim
+from rotating_sessions.permissions import check_claim, claim_required
 from rotating_sessions.tokens.claims import MAX_SITE_CLAIMS, RESERVED_CLAIMS
 from tests import claiming
 from tests.acting import SKEW, TICK, counted
@@ -212,6 +212,12 @@ def test_only_a_list_includes(enter, claim, includes):
 
     with pytest.raises(InvalidClaim):
         check_claim(request, claim, includes=includes)
+
+
+def test_what_is_asked_of_a_claim_is_named():
+    """A second text by position would read as a second claim, and is an error."""
+    with pytest.raises(TypeError):
+        claim_required("roles", "editor")
 
 
 # The page.

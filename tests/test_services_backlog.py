@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from rotating_sessions.conf import get_conf
 from rotating_sessions.exceptions import Unavailable
 from rotating_sessions.services import (
     PurgeCount,
@@ -118,6 +119,18 @@ def test_count_is_of_what_the_run_will_delete(clock):
         count_ended(limit=9, older_than=TICK)
     deleted = sum(purge_sessions(older_than=4 * DAY), PurgeCount())
     assert deleted == PurgeCount(families=3)
+
+
+def test_count_goes_down_to_the_least_retention(clock):
+    """A count may ask for the least that sessions are kept, and for no moment less."""
+    least = get_conf().least_retention
+    families(1, idle_at=clock.now - least - DAY)
+    families(1, idle_at=clock.now - least + HOUR)
+
+    assert count_ended(limit=9, older_than=least) == 1
+
+    with pytest.raises(ValueError, match="at least"):
+        count_ended(limit=9, older_than=least - TICK)
 
 
 @pytest.mark.django_db(transaction=True)

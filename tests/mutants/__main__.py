@@ -29,7 +29,7 @@ from tests.mutants.targets import CODECS_AND_RULES, SERVICES, Target, is_telling
 
 # Seconds. The tests of one target take a few; whoever makes them hang is noticed.
 _TIMEOUT = 120.0
-_COPIED = ("pyproject.toml", "rotating_sessions", "tests", "example_project")
+_COPIED = ("pyproject.toml", "rotating_sessions", "tests", "example_project", "docs")
 
 
 @dataclass(frozen=True, slots=True)

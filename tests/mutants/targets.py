@@ -35,11 +35,13 @@ CODECS_AND_RULES = (
     _target("tokens/access", "tokens_secrecy", "tokens_access"),
     _target("tokens/keys", "tokens_keys", "tokens_refresh"),
     _target("authentication/remembered", "authentication_remembered"),
+    _target("permissions/claims", "permissions_claims"),
 )
 
 # Whoever survives of these is explained in `survivors`.
 SERVICES = (
     _target("services/answering", "services_refresh", "signals"),
+    _target("services/backlog", "services_backlog"),
     _target("services/login", "services_login", "signals", "tokens_secrecy"),
     _target("services/purge", "services_purge"),
     _target("services/reading", "services_reading", "services_refresh"),
