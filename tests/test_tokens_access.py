@@ -327,6 +327,15 @@ def test_only_the_clock_of_the_caller_counts():
     assert decode_access(encode_access(claims), NOW + later) == claims
 
 
+def test_no_token_waits_for_its_time():
+    """A token that names a time before which it is none was not minted here."""
+    tomorrow = int((NOW + timedelta(days=1)).timestamp())
+
+    for moment in (tomorrow, str(tomorrow), None):
+        with pytest.raises(InvalidToken):
+            decode_access(forge(nbf=moment), NOW)
+
+
 @pytest.mark.parametrize(
     ("now", "good"),
     [(EXPIRES_AT - TICK, True), (EXPIRES_AT, False), (EXPIRES_AT + SECOND, False)],
