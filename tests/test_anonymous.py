@@ -681,6 +681,40 @@ def test_the_refresh_cookie_will_do(rf, user):
     assert columns(visitor)["revoked_reason"] == RevokedReason.LOGGED_IN
 
 
+def test_a_refresh_cookie_that_was_replaced_reads_nothing(rf, user, clock):
+    """AC-12: Who kept an old refresh token gets no data by it, and ends no visit."""
+    visitor = visit(rf, "cookie", data=BASKET)
+    request = rf.post("/login/", REMOTE_ADDR=HOME)
+    request.META["HTTP_COOKIE"] = f"{REFRESH}={visitor.refresh}"
+    clock.forward(W)
+    newer = present(visitor, transport="cookie")
+    use(newer)
+    clock.forward(W)
+
+    pair = start_session(request, user, transport="cookie")
+
+    assert columns(pair)["data"] is None
+    assert columns(visitor)["data"] == BASKET
+    assert columns(visitor)["revoked_at"] is None
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_a_refresh_cookie_that_was_just_replaced_will_do(rf, user, clock, confirmed):
+    """Where a refresh would still be answered, be it that of another tab, so here."""
+    visitor = visit(rf, "cookie", data=BASKET)
+    request = rf.post("/login/", REMOTE_ADDR=HOME)
+    request.META["HTTP_COOKIE"] = f"{REFRESH}={visitor.refresh}"
+    clock.forward(W)
+    newer = present(visitor, transport="cookie")
+    if confirmed:
+        use(newer)
+    clock.forward(MOMENT if confirmed else W)
+
+    pair = start_session(request, user, transport="cookie")
+
+    assert columns(pair)["data"] == BASKET
+
+
 @pytest.mark.parametrize("end", ["revoked", "expired", "idle", "gone"])
 def test_an_ended_session_hands_nothing_on(rf, user, visitor, clock, end):
     """I-1: What is over, by its row, is over for a login as well."""

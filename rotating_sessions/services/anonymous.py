@@ -15,7 +15,9 @@ from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
 from rotating_sessions.clients import read_client
+from rotating_sessions.conf import get_conf
 from rotating_sessions.models import RevokedReason, SessionFamily
+from rotating_sessions.rotation import Policy, PresentedToken, decide
 from rotating_sessions.services.answering import mint_pair
 from rotating_sessions.services.beginning import Plan, begin_family, plan_session
 from rotating_sessions.services.claims import compute_claims
@@ -24,7 +26,8 @@ from rotating_sessions.services.revocation import revoke_family
 from rotating_sessions.services.session_data import JsonObject, Patch, apply_patch
 from rotating_sessions.services.transactions import run_in_transaction
 from rotating_sessions.tokens.access import AccessClaims
-from rotating_sessions.transports import TokenPair
+from rotating_sessions.tokens.refresh import DecodedRefresh, decode_refresh
+from rotating_sessions.transports import TokenPair, read_refresh_cookie
 
 __all__ = ["find_anonymous", "start_anonymous_session", "take_over"]
 
@@ -67,24 +70,28 @@ def start_anonymous_session(
     return run_in_transaction(partial(_start, request, plan, kept))
 
 
+@sensitive_variables()
 def find_anonymous(
-    request: HttpRequest, by_cookie: SessionFamily | None
+    request: HttpRequest, by_cookie: SessionFamily | None, now: datetime
 ) -> UUID | None:
     """
     Return the id of the anonymous session that a request goes on from, if any.
 
-    By the access token, as the middleware found it; else by the refresh cookie.
+    By the access token, as the middleware found it; else by the refresh cookie, if that
+    would be answered at a refresh: one that was replaced long ago reads nothing.
 
     Args:
         request: The one that logs in.
         by_cookie: The family that its refresh cookie proves.
+        now: The moment of the login.
     """
     claims: AccessClaims | None = getattr(request, "session_family", None)
     if claims is not None and claims.is_anonymous:
         return claims.family_id
-    if by_cookie is not None and by_cookie.is_anonymous:
-        return by_cookie.pk
-    return None
+    if by_cookie is None or not by_cookie.is_anonymous:
+        return None
+    token = decode_refresh(read_refresh_cookie(request) or "")
+    return by_cookie.pk if _serves(by_cookie, token, now) else None
 
 
 def take_over(family_id: UUID | None, patch: Patch, now: datetime) -> JsonObject:
@@ -104,6 +111,15 @@ def take_over(family_id: UUID | None, patch: Patch, now: datetime) -> JsonObject
         if revoke_family(found, RevokedReason.LOGGED_IN, now):
             return merged
     return apply_patch({}, patch)
+
+
+def _serves(family: SessionFamily, token: DecodedRefresh, now: datetime) -> bool:
+    """Tell whether a refresh by this token of the family would be answered."""
+    presented = PresentedToken(
+        generation=token.generation, digest=token.digest, issued_at=token.issued_at
+    )
+    policy = Policy(grace_period=get_conf().grace_period)
+    return decide(family_state(family), presented, now, policy).generation is not None
 
 
 def _lock(family_id: UUID, now: datetime) -> SessionFamily | None:
