@@ -1054,6 +1054,39 @@ def test_the_basket_of_the_page_survives_the_login(api, user, path, settings):
 
 
 @pytest.mark.usefixtures("shop")
+def test_the_basket_beside_the_login_leaves_the_new_cookies(api, user, clock):
+    """Who has just logged in gets no visitor's cookies: refresh, and put it again."""
+    api.get("/auth/login/")
+    api.send("/put/tea/")
+    old = {name: api.cookies[name].value for name in (ACCESS, REFRESH)}
+    token = api.cookies["csrftoken"].value
+    api.log_in(user, "cookie")
+    late = type(api)()
+    for name, value in {**old, "csrftoken": token}.items():
+        late.cookies[name] = value
+
+    answer = late.send("/put/tea/")
+    clock.forward(W)
+    later = late.send("/put/tea/")
+
+    assert refusal(answer) == (401, "refresh_required")
+    assert not touches_cookies(answer)
+    assert later.status_code == 200
+
+
+def test_a_visit_that_ended_otherwise_is_in_no_visits_way(rf):
+    """Cookies of a session that was ended by staff are replaced by a visitor's."""
+    before = visit(rf, "cookie")
+    rows_of(before).update(revoked_at=timezone.now(), revoked_reason="staff")
+    request = rf.get("/", REMOTE_ADDR=HOME)
+    request.META["HTTP_COOKIE"] = f"{REFRESH}={before.refresh}"
+
+    pair = start_anonymous_session(request, transport="cookie", data=BASKET)
+
+    assert columns(pair)["data"] == BASKET
+
+
+@pytest.mark.usefixtures("shop")
 def test_the_basket_of_the_page_serves_by_header(user):
     """docs/claims.md: A client that holds its tokens has no CSRF token to send."""
     api = DjangoClient(REMOTE_ADDR=HOME)

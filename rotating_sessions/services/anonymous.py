@@ -16,18 +16,19 @@ from django.views.decorators.debug import sensitive_variables
 
 from rotating_sessions.clients import read_client
 from rotating_sessions.conf import get_conf
+from rotating_sessions.exceptions import InvalidToken, RefreshRequired
 from rotating_sessions.models import RevokedReason, SessionFamily
 from rotating_sessions.rotation import Policy, PresentedToken, decide
 from rotating_sessions.services.answering import mint_pair
 from rotating_sessions.services.beginning import Plan, begin_family, plan_session
 from rotating_sessions.services.claims import compute_claims
-from rotating_sessions.services.reading import families, family_state
+from rotating_sessions.services.reading import families, family_state, prove_refresh
 from rotating_sessions.services.revocation import revoke_family
 from rotating_sessions.services.session_data import JsonObject, Patch, apply_patch
 from rotating_sessions.services.transactions import run_in_transaction
 from rotating_sessions.tokens.access import AccessClaims
 from rotating_sessions.tokens.refresh import DecodedRefresh, decode_refresh
-from rotating_sessions.transports import TokenPair, read_refresh_cookie
+from rotating_sessions.transports import COOKIE, TokenPair, read_refresh_cookie
 
 __all__ = ["find_anonymous", "start_anonymous_session", "take_over"]
 
@@ -60,6 +61,8 @@ def start_anonymous_session(
     Raises:
         ValueError: The request has a session already; the transport is not one of
             TRANSPORTS, the lifetime is none, or the data cannot be kept.
+        RefreshRequired: In cookie transport: the visitor has just logged in, and the
+            browser may have the user's cookies, which these would replace.
         Unavailable: The database failed; outside a transaction of the caller's, which
             gets the database's own error.
     """
@@ -132,6 +135,21 @@ def _lock(family_id: UUID, now: datetime) -> SessionFamily | None:
 
 
 def _start(request: HttpRequest, plan: Plan, data: JsonObject) -> TokenPair:
+    if plan.transport == COOKIE and _has_just_logged_in(request, plan.now):
+        raise RefreshRequired
     family, refresh = begin_family(None, read_client(request), plan, data)
     claims = compute_claims(None)
     return mint_pair(family, claims, generation=0, refresh=refresh, now=plan.now)
+
+
+@sensitive_variables()
+def _has_just_logged_in(request: HttpRequest, now: datetime) -> bool:
+    """Tell whether a login has taken over from the session of the refresh cookie."""
+    try:
+        family = prove_refresh(read_refresh_cookie(request) or "")
+    except InvalidToken:
+        return False
+    ended_at = family.revoked_at
+    if ended_at is None or family.revoked_reason != RevokedReason.LOGGED_IN:
+        return False
+    return now - ended_at < get_conf().grace_period
