@@ -7,6 +7,7 @@ from typing import NoReturn
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
+from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.test import AsyncClient
@@ -205,6 +206,7 @@ def test_browser_is_sent_to_log_in_although_the_user_was_read(browser):
     assert answer["Location"] == "/sign-in/?next=/visit/over/"
     assert clears_cookies(answer)
     assert answer.wsgi_request.session_family is None
+    assert async_to_sync(answer.wsgi_request.auser)() == AnonymousUser()
 
 
 def test_exempt_view_that_finds_no_session_says_what_the_token_lacks(browser, clock):

@@ -64,3 +64,4 @@ def _end(request: HttpRequest, error: SessionEnded) -> None:
     request.session_visit = visit  # type: ignore[attr-defined]
     request.session_family = None  # type: ignore[attr-defined]
     request.user = AnonymousUser()
+    request.auser = attach_reading(request, None).aread_user  # type: ignore[assignment]
