@@ -22,7 +22,12 @@ from rotating_sessions.rotation import Policy, PresentedToken, decide
 from rotating_sessions.services.answering import mint_pair
 from rotating_sessions.services.beginning import Plan, begin_family, plan_session
 from rotating_sessions.services.claims import compute_claims
-from rotating_sessions.services.reading import families, family_state, prove_refresh
+from rotating_sessions.services.reading import (
+    families,
+    family_state,
+    prove_refresh,
+    read_clock,
+)
 from rotating_sessions.services.revocation import revoke_family
 from rotating_sessions.services.session_data import JsonObject, Patch, apply_patch
 from rotating_sessions.services.transactions import run_in_transaction
@@ -75,7 +80,7 @@ def start_anonymous_session(
 
 @sensitive_variables()
 def find_anonymous(
-    request: HttpRequest, by_cookie: SessionFamily | None, now: datetime
+    request: HttpRequest, by_cookie: SessionFamily | None
 ) -> UUID | None:
     """
     Return the id of the anonymous session that a request goes on from, if any.
@@ -86,7 +91,6 @@ def find_anonymous(
     Args:
         request: The one that logs in.
         by_cookie: The family that its refresh cookie proves.
-        now: The moment of the login.
     """
     claims: AccessClaims | None = getattr(request, "session_family", None)
     if claims is not None and claims.is_anonymous:
@@ -94,7 +98,7 @@ def find_anonymous(
     if by_cookie is None or not by_cookie.is_anonymous:
         return None
     token = decode_refresh(read_refresh_cookie(request) or "")
-    return by_cookie.pk if _serves(by_cookie, token, now) else None
+    return by_cookie.pk if _serves(by_cookie, token) else None
 
 
 def take_over(family_id: UUID | None, patch: Patch, now: datetime) -> JsonObject:
@@ -116,12 +120,12 @@ def take_over(family_id: UUID | None, patch: Patch, now: datetime) -> JsonObject
     return apply_patch({}, patch)
 
 
-def _serves(family: SessionFamily, token: DecodedRefresh, now: datetime) -> bool:
+def _serves(family: SessionFamily, token: DecodedRefresh) -> bool:
     """Tell whether a refresh by this token of the family would be answered."""
     presented = PresentedToken(
         generation=token.generation, digest=token.digest, issued_at=token.issued_at
     )
-    policy = Policy(grace_period=get_conf().grace_period)
+    policy, now = Policy(grace_period=get_conf().grace_period), read_clock(family)
     return decide(family_state(family), presented, now, policy).generation is not None
 
 

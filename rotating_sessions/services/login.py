@@ -110,7 +110,7 @@ def _start(
 ) -> TokenPair:
     now = plan.now
     before = _prove_cookie(request)
-    data = take_over(find_anonymous(request, before, now), patch, now)
+    data = take_over(find_anonymous(request, before), patch, now)
     family, refresh = begin_family(user, read_client(request), plan, data)
     if before is not None and before.user_pk == family.user_pk:
         revoke_family(before, RevokedReason.REPLACED, now)

@@ -11,10 +11,8 @@ the second pass cannot decide either, a new transaction reads anew.
 from __future__ import annotations
 
 import logging
-from datetime import datetime
 from functools import partial
 
-from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from rotating_sessions.clients import Client
@@ -29,7 +27,6 @@ from rotating_sessions.exceptions import (
 )
 from rotating_sessions.models import RevokedReason, SessionFamily
 from rotating_sessions.rotation import (
-    CLOCK_SKEW,
     Policy,
     PresentedToken,
     Verdict,
@@ -39,6 +36,7 @@ from rotating_sessions.services.answering import Turn, issue, keep
 from rotating_sessions.services.reading import (
     family_state,
     lock_family,
+    read_clock,
     verify_family,
 )
 from rotating_sessions.services.revocation import revoke_family, revoke_for_reuse
@@ -125,27 +123,13 @@ def _decide_again(
 
 
 def _decide(family: SessionFamily, token: DecodedRefresh, client: Client) -> Turn:
-    now = _read_clock(family)
+    now = read_clock(family)
     presented = PresentedToken(
         generation=token.generation, digest=token.digest, issued_at=token.issued_at
     )
     policy = Policy(grace_period=get_conf().grace_period)
     decision = decide(family_state(family), presented, now, policy)
     return Turn(family=family, client=client, decision=decision, now=now)
-
-
-def _read_clock(family: SessionFamily) -> datetime:
-    """
-    Return the moment of this pass, not earlier than a rotation made a moment ago.
-
-    The host that rotated may be ahead of this one by the clocks' skew. Read as time
-    that ran back, that would take the second of two tabs for a thief.
-    """
-    now = timezone.now()
-    rotated_at = family.rotated_at
-    if rotated_at is not None and now < rotated_at <= now + CLOCK_SKEW:
-        return rotated_at
-    return now
 
 
 def _carry_out(turn: Turn, token: DecodedRefresh) -> TokenPair | SessionError | None:

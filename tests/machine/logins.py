@@ -13,7 +13,7 @@ from tests.machine.answers import read_access, read_claims
 from tests.machine.facts import Book, Life, Owner, Token
 from tests.machine.hosts import Host, request_from
 from tests.machine.keys import ABSOLUTE, IDLE, LIMIT
-from tests.machine.oracle import Answer
+from tests.machine.oracle import Answer, foretell
 from tests.machine.people import Client, Reply
 from tests.machine.world import World
 
@@ -41,7 +41,7 @@ def log_in(
         if browser.life.owner.pk == owner.pk:
             browser.life.excuses.add("replaced")
             world.end(browser.life, "replaced", host, now)
-        elif browser.life.owner.is_nobody and browser.life.is_open(now):
+        elif browser.life.owner.is_nobody and _serves(world, browser.life, old, now):
             browser.life.excuses.add("logged in")
             life.data = browser.life.data
             figures.count("logins of visitors")
@@ -49,6 +49,12 @@ def log_in(
         browser.forget()
     _limit_sessions(world, owner, host, now)
     return _client_of(world, life, pair, address)
+
+
+def _serves(world: World, life: Life, token: Token, now: datetime) -> bool:
+    """Tell whether a refresh by the token would be, and not be the end of it."""
+    answer = foretell(life, token, now, world.keys).answer
+    return answer in {Answer.FULL, Answer.ACCESS_ONLY}
 
 
 def come(world: World, host: Host, *, address: str, transport: str) -> Client:
