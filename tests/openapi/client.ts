@@ -13,6 +13,7 @@ export async function visit(username: string, password: string): Promise<string[
     const { code, detail } = login.error;
     switch (code) {
       case "invalid_credentials":
+      case "refresh_required":
       case "csrf_failed":
       case "throttled":
       case "unavailable":
