@@ -18,21 +18,16 @@ from rotating_sessions.clients import read_client
 from rotating_sessions.conf import get_conf
 from rotating_sessions.exceptions import InvalidToken, RefreshRequired
 from rotating_sessions.models import RevokedReason, SessionFamily
-from rotating_sessions.rotation import Policy, PresentedToken, decide
 from rotating_sessions.services.answering import mint_pair
 from rotating_sessions.services.beginning import Plan, begin_family, plan_session
 from rotating_sessions.services.claims import compute_claims
-from rotating_sessions.services.reading import (
-    families,
-    family_state,
-    prove_refresh,
-    read_clock,
-)
+from rotating_sessions.services.deciding import decide_refresh
+from rotating_sessions.services.reading import families, family_state, prove_refresh
 from rotating_sessions.services.revocation import revoke_family
 from rotating_sessions.services.session_data import JsonObject, Patch, apply_patch
 from rotating_sessions.services.transactions import run_in_transaction
 from rotating_sessions.tokens.access import AccessClaims
-from rotating_sessions.tokens.refresh import DecodedRefresh, decode_refresh
+from rotating_sessions.tokens.refresh import decode_refresh
 from rotating_sessions.transports import COOKIE, TokenPair, read_refresh_cookie
 
 __all__ = ["find_anonymous", "start_anonymous_session", "take_over"]
@@ -98,7 +93,8 @@ def find_anonymous(
     if by_cookie is None or not by_cookie.is_anonymous:
         return None
     token = decode_refresh(read_refresh_cookie(request) or "")
-    return by_cookie.pk if _serves(by_cookie, token) else None
+    decision, _ = decide_refresh(by_cookie, token)
+    return None if decision.generation is None else by_cookie.pk
 
 
 def take_over(family_id: UUID | None, patch: Patch, now: datetime) -> JsonObject:
@@ -118,15 +114,6 @@ def take_over(family_id: UUID | None, patch: Patch, now: datetime) -> JsonObject
         if revoke_family(found, RevokedReason.LOGGED_IN, now):
             return merged
     return apply_patch({}, patch)
-
-
-def _serves(family: SessionFamily, token: DecodedRefresh) -> bool:
-    """Tell whether a refresh by this token of the family would be answered."""
-    presented = PresentedToken(
-        generation=token.generation, digest=token.digest, issued_at=token.issued_at
-    )
-    policy, now = Policy(grace_period=get_conf().grace_period), read_clock(family)
-    return decide(family_state(family), presented, now, policy).generation is not None
 
 
 def _lock(family_id: UUID, now: datetime) -> SessionFamily | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from functools import partial
 from hmac import compare_digest
 from typing import Any
@@ -15,7 +14,7 @@ from django.utils import timezone
 
 from rotating_sessions.exceptions import InvalidToken
 from rotating_sessions.models import SessionFamily, SessionFamilyQuerySet
-from rotating_sessions.rotation import CLOCK_SKEW, FamilyState
+from rotating_sessions.rotation import FamilyState
 from rotating_sessions.services.statements import give_user, read_family
 from rotating_sessions.services.transactions import (
     failing_clearly,
@@ -39,7 +38,6 @@ __all__ = [
     "lock_family",
     "password_state",
     "prove_refresh",
-    "read_clock",
     "read_key_batches",
     "read_user",
     "select_sessions",
@@ -196,20 +194,6 @@ def family_state(family: SessionFamily) -> FamilyState:
         password_unchanged=active
         and (user is None or is_password_unchanged(family, user)),
     )
-
-
-def read_clock(family: SessionFamily) -> datetime:
-    """
-    Return the moment of this pass, not earlier than a rotation made a moment ago.
-
-    The host that rotated may be ahead of this one by the clocks' skew. Read as time
-    that ran back, that would take the second of two tabs for a thief.
-    """
-    now = timezone.now()
-    rotated_at = family.rotated_at
-    if rotated_at is not None and now < rotated_at <= now + CLOCK_SKEW:
-        return rotated_at
-    return now
 
 
 def password_state(user: Any) -> str:

@@ -27,16 +27,12 @@ from rotating_sessions.exceptions import (
 )
 from rotating_sessions.models import RevokedReason, SessionFamily
 from rotating_sessions.rotation import (
-    Policy,
-    PresentedToken,
     Verdict,
-    decide,
 )
 from rotating_sessions.services.answering import Turn, issue, keep
+from rotating_sessions.services.deciding import decide_refresh
 from rotating_sessions.services.reading import (
-    family_state,
     lock_family,
-    read_clock,
     verify_family,
 )
 from rotating_sessions.services.revocation import revoke_family, revoke_for_reuse
@@ -123,12 +119,7 @@ def _decide_again(
 
 
 def _decide(family: SessionFamily, token: DecodedRefresh, client: Client) -> Turn:
-    now = read_clock(family)
-    presented = PresentedToken(
-        generation=token.generation, digest=token.digest, issued_at=token.issued_at
-    )
-    policy = Policy(grace_period=get_conf().grace_period)
-    decision = decide(family_state(family), presented, now, policy)
+    decision, now = decide_refresh(family, token)
     return Turn(family=family, client=client, decision=decision, now=now)
 
 

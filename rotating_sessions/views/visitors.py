@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from django.http import HttpRequest
 
 from rotating_sessions.authentication import read_visit
@@ -27,9 +29,9 @@ def require_good_token(request: HttpRequest) -> None:
     """
     visit = read_visit(request)
     is_anonymous = visit.claims is not None and visit.claims.is_anonymous
-    is_old = isinstance(visit.refusal, RefreshRequired) and visit.transport == HEADER
-    if visit.refusal is not None and is_anonymous and is_old:
-        raise visit.refusal
+    is_old = isinstance(visit.refusal, RefreshRequired)
+    if is_anonymous and is_old and visit.transport == HEADER:
+        raise cast(RefreshRequired, visit.refusal)
 
 
 def may_forget(refusal: SessionError) -> bool:

@@ -42,6 +42,7 @@ CODECS_AND_RULES = (
 SERVICES = (
     _target("services/answering", "services_refresh", "signals"),
     _target("services/backlog", "services_backlog"),
+    _target("services/deciding", "services_refresh"),
     _target("services/login", "services_login", "signals", "tokens_secrecy"),
     _target("services/purge", "services_purge"),
     _target("services/reading", "services_reading", "services_refresh"),
